@@ -1,0 +1,31 @@
+import type { ErrorRow } from '../errors.ts';
+
+/** Codes of the room `ledger/`. */
+export const ledgerErrors = {
+  LEDGER_MALFORMED: { status: 400, issue: 'structure', exit: 2, sentence: 'Bytes from the ledger or for it are not what they should be.', next: 'Send what the Fabric protocol prescribes.', retry: false },
+  LEDGER_ACCESS_DENIED: { status: 403, issue: 'forbidden', exit: 4, sentence: 'The ledger refused the caller.', next: 'Use a certificate of a member of the channel that is valid and not revoked.', retry: false },
+  LEDGER_UNREACHABLE: { status: 503, issue: 'transient', exit: 5, sentence: 'The ledger cannot be reached.', next: 'Check that the ledger runs, and try again.', retry: true },
+  LEDGER_ENDORSEMENT_FAILED: { status: 409, issue: 'business-rule', exit: 4, sentence: 'The transaction was not endorsed.', next: 'Read the reason; the same request would be refused again.', retry: false },
+  LEDGER_CONFLICT: { status: 409, issue: 'conflict', exit: 1, sentence: 'What the transaction had read was changed by another before it was committed.', next: 'Try again: the contract then sees the newer state.', retry: true },
+  LEDGER_INVALID: { status: 409, issue: 'invariant', exit: 4, sentence: 'The transaction was judged invalid and changed nothing.', next: 'Look up the validation code; the transaction stays in its block, marked.', retry: false },
+  LEDGER_OUTCOME_UNKNOWN: { status: 504, issue: 'timeout', exit: 5, sentence: 'The transaction was sent, but its outcome could not be learnt.', next: 'Ask for its status later, by its id, before sending it again.', retry: false },
+  LEDGER_ANSWER_INVALID: { status: 502, issue: 'structure', exit: 1, sentence: 'The contract answered with something that is not JSON.', next: 'Read the contract through its own client.', retry: false },
+  LEDGER_STREAM_ENDED: { status: 502, issue: 'transient', exit: 5, sentence: 'The ledger ended a stream of blocks.', next: 'Check channel and start block.', retry: true },
+  LEDGER_CHANNEL_UNKNOWN: { status: 404, issue: 'not-found', exit: 2, sentence: 'There is no such channel on this ledger.', next: 'Check the name of the channel and the address of the ledger.', retry: false },
+  LEDGER_CHANNEL_INVALID: { status: 400, issue: 'invalid', exit: 3, sentence: 'The channel cannot be created as configured.', next: 'Correct the channel configuration.', retry: false },
+  LEDGER_CHANNEL_EXISTS: { status: 409, issue: 'duplicate', exit: 3, sentence: 'The channel exists with another configuration.', next: 'Use the first configuration, or another name.', retry: false },
+  LEDGER_CONFIG_REFUSED: { status: 403, issue: 'forbidden', exit: 4, sentence: 'The change of the channel configuration was refused.', next: 'Sign it with operators of the organisations whose policy it touches, on the newest configuration.', retry: false },
+  LEDGER_DEPLOY_REFUSED: { status: 409, issue: 'business-rule', exit: 3, sentence: 'The contract cannot be defined on the channel.', next: 'Attach the peers of most organisations of the channel first.', retry: false },
+  LEDGER_PORT: { status: 500, issue: 'exception', exit: 3, sentence: 'The ledger cannot be served on this address.', next: 'Choose another port.', retry: false },
+  LEDGER_TLS_NEEDED: { status: 500, issue: 'security', exit: 3, sentence: 'The ledger is not served in plaintext beyond this machine.', next: 'Give a certificate and key, or serve on 127.0.0.1.', retry: false },
+  LEDGER_TOO_LARGE: { status: 413, issue: 'too-long', exit: 2, sentence: 'The transaction is larger than the ledger takes.', next: 'Send it in parts.', retry: false },
+  LEDGER_CLOSED: { status: 503, issue: 'transient', exit: 5, sentence: 'The ledger is closing.', next: 'Try again when it runs.', retry: true },
+  LEDGER_DISK_FULL: { status: 507, issue: 'no-store', exit: 1, sentence: 'The disk of the ledger is full; the block was not written.', next: 'Free space and try again; reading goes on, and nothing acknowledged is lost.', retry: true },
+  LEDGER_CORRUPT: { status: 500, issue: 'exception', exit: 6, sentence: 'The state file of a channel is damaged.', next: 'Restore the file from a copy.', retry: false },
+  LEDGER_MISSING: { status: 500, issue: 'exception', exit: 6, sentence: 'The state file of a channel that was here before is gone or empty.', next: 'Restore the file from a copy.', retry: false },
+  LEDGER_CHAIN_BROKEN: { status: 500, issue: 'exception', exit: 6, sentence: 'A block is not what the chain says.', next: 'Restore the file from a copy and compare it with the checkpoints of other members.', retry: false },
+  LEDGER_STATE_DIFFERS: { status: 500, issue: 'exception', exit: 6, sentence: 'The state of a channel is not what its blocks give.', next: 'Restore the file from a copy.', retry: false },
+  LEDGER_IN_USE: { status: 409, issue: 'conflict', exit: 3, sentence: 'Another process has the channel open.', next: 'Stop the other process, or reach it over gRPC or HTTP.', retry: true },
+  LEDGER_STORAGE: { status: 500, issue: 'exception', exit: 1, sentence: 'The file of a channel cannot be read or written.', next: 'Look at the disk and the rights on the folder.', retry: true },
+  LEDGER_FILE_VERSION: { status: 500, issue: 'not-supported', exit: 3, sentence: 'The channel file has a format that this program does not know.', next: 'Run the version of healthkeep that wrote it.', retry: false },
+} as const satisfies Record<string, ErrorRow>;

@@ -1,0 +1,101 @@
+/** Rules of the consortium channel: founding, votes, admission, checkpoints. */
+import type { CheckpointState, Member, ProposalKind, ProposalState } from '../con.ts';
+import type { ChannelName, Digest, Instant, OrgId } from '../ids.ts';
+import { ChannelKind, channelOrgs } from '../orgs.ts';
+import { decideDistinct } from './hdc.ts';
+import { ALLOW, refuse, type Verdict } from './verdict.ts';
+
+export type Choice = 'yes' | 'no';
+
+/** Once, on an empty channel, by one of the founders. */
+export function decideFound({ members, caller, founded }: { readonly members: readonly Member[]; readonly caller: OrgId; readonly founded: boolean }): Verdict {
+  if (founded) return refuse('ALREADY_FOUNDED');
+  if (!members.some((member) => member.org === caller)) return refuse('NOT_MEMBER');
+  return decideDistinct(members.map((member) => member.org), 'members');
+}
+
+/** Only members act on CON. */
+export function decideMember(caller: OrgId, members: readonly OrgId[]): Verdict {
+  return members.includes(caller) ? ALLOW : refuse('NOT_MEMBER');
+}
+
+export interface ProposeQuestion {
+  readonly caller: OrgId;
+  readonly kind: ProposalKind;
+  readonly member: Member | undefined;
+  /** SHA-256 of the member's canonical JSON, when there is one. */
+  readonly memberDigest: Digest | undefined;
+  readonly digest: Digest;
+  readonly deadline: Instant;
+  readonly members: readonly OrgId[];
+  readonly idTaken: boolean;
+  readonly accepted: boolean;
+  readonly now: Instant;
+}
+
+/** Votes are about exact bytes: for a new member the digest of its directory entry. */
+export function decidePropose(question: ProposeQuestion): Verdict {
+  const { caller, kind, member, memberDigest, digest, deadline, members, idTaken, accepted, now } = question;
+  if (!members.includes(caller)) return refuse('NOT_MEMBER');
+  if (idTaken) return refuse('PROPOSAL_EXISTS');
+  if (deadline <= now) return refuse('PROPOSAL_EXPIRED');
+  if ((kind === 'member') !== (member !== undefined)) return refuse('INPUT_INVALID', { path: 'member', problem: kind === 'member' ? 'missing' : 'unexpected' });
+  if (member !== undefined && memberDigest !== digest) return refuse('INPUT_INVALID', { path: 'digest', problem: 'not the member\'s digest' });
+  if (member !== undefined && members.includes(member.org)) return refuse('MEMBER_EXISTS');
+  return accepted ? refuse('PROPOSAL_DECIDED') : ALLOW;
+}
+
+/** One organisation, one vote, while the proposal is open, by an organisation that was a member when it was made. */
+export function decideVote({ caller, proposal, now }: { readonly caller: OrgId; readonly proposal: ProposalState | undefined; readonly now: Instant }): Verdict {
+  if (proposal === undefined) return refuse('PROPOSAL_UNKNOWN');
+  if (!proposal.electorate.includes(caller)) return refuse('NOT_ELECTOR');
+  if (proposal.votes.some((vote) => vote.org === caller)) return refuse('VOTE_EXISTS');
+  if (proposal.state !== 'open') return refuse('PROPOSAL_DECIDED');
+  return proposal.deadline > now ? ALLOW : refuse('PROPOSAL_EXPIRED');
+}
+
+/** Accepted by more than half of the electorate (not of the votes); rejected as soon as that cannot be reached. */
+export function outcomeOf(proposal: Pick<ProposalState, 'electorate' | 'votes'>): ProposalState['state'] {
+  const needed = Math.floor(proposal.electorate.length / 2) + 1;
+  const count = (choice: Choice): number => proposal.votes.filter((vote) => vote.choice === choice).length;
+  if (count('yes') >= needed) return 'accepted';
+  return proposal.electorate.length - count('no') < needed ? 'rejected' : 'open';
+}
+
+/** How a proposal reads at a time: one still open after its deadline is rejected. */
+export function proposalAt(proposal: ProposalState, floor: Instant | undefined): ProposalState {
+  return proposal.state === 'open' && floor !== undefined && proposal.deadline <= floor ? { ...proposal, state: 'rejected' } : proposal;
+}
+
+/** Does the organisation run a peer on the channel? Unknown kinds of channel have none. */
+export function runsPeer(org: OrgId, channel: ChannelName, members: readonly OrgId[]): boolean {
+  if (!ChannelKind.safeParse(channel.split('-')[0]).success) return false;
+  return channelOrgs(channel, members).peers.includes(org);
+}
+
+export interface CheckpointQuestion {
+  readonly caller: OrgId;
+  readonly checkpoint: CheckpointState;
+  readonly members: readonly OrgId[];
+  /** The member's newest checkpoint of the channel. */
+  readonly latest: Pick<CheckpointState, 'size' | 'height'> | undefined;
+  /** The first root that any member put for this size. */
+  readonly knownRoot: Digest | undefined;
+}
+
+/** The note's text says what the fields say; its signatures are for readers, who hold the certificates. */
+export function noteHead(checkpoint: Pick<CheckpointState, 'channel' | 'size' | 'root' | 'height' | 'blockHash'>): string {
+  const base64 = (digest: Digest): string => `${digest.replaceAll('-', '+').replaceAll('_', '/')}=`;
+  return `healthkeep/${checkpoint.channel}\n${checkpoint.size}\n${base64(checkpoint.root)}\nheight ${checkpoint.height}\nblock ${base64(checkpoint.blockHash)}\n\n`;
+}
+
+/** Sizes and heights only grow; another root for a size is a fork. The same checkpoint again changes nothing. */
+export function decideCheckpoint({ caller, checkpoint, members, latest, knownRoot }: CheckpointQuestion): Verdict {
+  if (!members.includes(caller)) return refuse('NOT_MEMBER');
+  if (!runsPeer(caller, checkpoint.channel, members)) return refuse('CHECKPOINT_NOT_PEER');
+  if (!checkpoint.note.startsWith(noteHead(checkpoint))) return refuse('CHECKPOINT_NOTE');
+  if (knownRoot !== undefined && knownRoot !== checkpoint.root) return refuse('CHECKPOINT_FORKED', { channel: checkpoint.channel, size: checkpoint.size });
+  if (latest === undefined) return ALLOW;
+  if (checkpoint.size < latest.size || checkpoint.height < latest.height) return refuse('CHECKPOINT_BEHIND', { size: latest.size });
+  return ALLOW;
+}
