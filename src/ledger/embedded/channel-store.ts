@@ -1,0 +1,264 @@
+/**
+ * One channel in one SQLite file. Blocks, transaction index, state, history, hashes and private values change together,
+ * in one durable transaction per block (WAL, `synchronous=FULL`): after a crash either all of a block is there or nothing.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { utf8 } from '#base/bytes.ts';
+import { CodedError } from '#base/errors.ts';
+import { APPLICATION_ID, schema, SCHEMA_VERSION } from './schema.ts';
+import { createStateReader, type StateReader } from './state-reader.ts';
+import { storeError, type Where } from './store-error.ts';
+import type { UpdateBatch } from './update-batch.ts';
+
+export interface NewBlock {
+  readonly number: number;
+  readonly hash: Uint8Array;
+  readonly bytes: Uint8Array;
+  /** One per transaction of the block, in order. */
+  readonly transactions: readonly { readonly txId: string; readonly code: number }[];
+  readonly commitHash: Uint8Array;
+  readonly batch: UpdateBatch;
+  /** Blocks a collection's values live, by `namespace\0collection`; absent: for ever. */
+  readonly lifetimes: ReadonlyMap<string, number>;
+  /** Written with the block, or not at all. */
+  readonly facts?: ReadonlyMap<string, Uint8Array>;
+}
+
+/** A consistent view of one height, to be released. */
+export interface Snapshot {
+  readonly reader: StateReader;
+  /** Number of blocks it sees. */
+  readonly height: number;
+  release(): void;
+}
+
+interface Generation {
+  readonly database: DatabaseSync;
+  readonly reader: StateReader;
+  height: number;
+  users: number;
+  stale: boolean;
+}
+
+export interface ChannelStore {
+  readonly channel: string;
+  readonly file: string;
+  /** Reads at the head; for the committer, which never awaits between reading and writing. */
+  readonly head: StateReader;
+  snapshot(): Snapshot;
+  /** Durable when it returns. Throws LEDGER_DISK_FULL, LEDGER_CORRUPT, LEDGER_STORAGE; then nothing was written. */
+  append(block: NewBlock): void;
+  fact(name: string): Uint8Array | undefined;
+  close(): void;
+}
+
+/** SQLite's default page. */
+const PAGE_BYTES = 4096;
+
+const insert = {
+  block: 'INSERT INTO blocks VALUES (?, ?, ?)',
+  transaction: 'INSERT OR IGNORE INTO transactions VALUES (?, ?, ?, ?)',
+  state: 'INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)',
+  deleteState: 'DELETE FROM state WHERE namespace = ? AND key = ?',
+  history: 'INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?)',
+  hash: 'INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?, ?)',
+  deleteHash: 'DELETE FROM hashes WHERE namespace = ? AND collection = ? AND key_hash = ?',
+  private: 'INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  deletePrivate: 'DELETE FROM private WHERE namespace = ? AND collection = ? AND key_hash = ?',
+  expirePrivate: 'DELETE FROM private WHERE expires IS NOT NULL AND expires < ?',
+  expireHashes: 'DELETE FROM hashes WHERE expires IS NOT NULL AND expires < ?',
+  fact: 'INSERT OR REPLACE INTO facts VALUES (?, ?)',
+} as const;
+
+export interface ChannelStoreOptions {
+  readonly channel: string;
+  readonly file: string;
+  readonly durable: boolean;
+  /** Upper bound of the file, for operators who share a disk; beyond it blocks are refused with LEDGER_DISK_FULL. */
+  readonly maxBytes?: number;
+}
+
+/** Opens or creates the file. Throws LEDGER_CORRUPT, LEDGER_STORAGE, LEDGER_FILE_VERSION. */
+export function openChannelStore({ channel, file, durable, maxBytes }: ChannelStoreOptions): ChannelStore {
+  const where = { channel, file };
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw storeError(error, where);
+    }
+  };
+  const writer = guarded(() => openWriter(file, durable));
+  if (maxBytes !== undefined) writer.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
+  const prepared = new Map<string, StatementSync>();
+  const run = (text: string, ...values: SQLInputValue[]): void => {
+    let statement = prepared.get(text);
+    if (statement === undefined) prepared.set(text, (statement = writer.prepare(text)));
+    statement.run(...values);
+  };
+  const head = rememberingPolicies(createStateReader(writer, where));
+  const generations = createGenerations(where);
+  const append = (block: NewBlock): void => guarded(() => {
+    generations.retire();
+    writer.exec('BEGIN IMMEDIATE');
+    try {
+      writeBlock(run, block);
+      writer.exec('COMMIT');
+      head.forget(block.batch);
+    } catch (error) {
+      if (writer.isTransaction) writer.exec('ROLLBACK');
+      throw error;
+    }
+  });
+  return {
+    channel, file, head, append,
+    snapshot: () => guarded(() => generations.acquire()),
+    fact: (name) => guarded(() => (writer.prepare('SELECT value FROM facts WHERE name = ?').get(name) as { value: Uint8Array } | undefined)?.value),
+    close: () => {
+      generations.close();
+      writer.close();
+    },
+  };
+}
+
+/** Does the file call itself a channel of ours? Other programs may keep SQLite files in the same folder. */
+export function isChannelFile(file: string): boolean {
+  const header = new Uint8Array(100);
+  const handle = openSync(file, 'r');
+  try {
+    readSync(handle, header, 0, header.length, 0);
+  } finally {
+    closeSync(handle);
+  }
+  // https://www.sqlite.org/fileformat.html#application_id
+  return new DataView(header.buffer).getUint32(68) === APPLICATION_ID;
+}
+
+function openWriter(file: string, durable: boolean): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
+    const { application_id: application } = database.prepare('PRAGMA application_id').get() as { application_id: number };
+    const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
+    if (tables > 0 && application !== APPLICATION_ID) throw new CodedError('LEDGER_FILE_VERSION', 'The file is not a channel of this ledger.', { next: 'Give the ledger a folder of its own.', file });
+    if (version !== 0 && version !== SCHEMA_VERSION) {
+      throw new CodedError('LEDGER_FILE_VERSION', `The channel file has format ${version}; this program writes ${SCHEMA_VERSION}.`, { next: 'Run the version of healthkeep that wrote it.', file });
+    }
+    // The mark goes into the file before the write-ahead log takes over, so that it can be read without opening the database.
+    if (application !== APPLICATION_ID) database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    database.exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durable ? 'FULL' : 'OFF'}; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536`);
+    if (version === 0) database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** The head's answers about key policies change with blocks only. */
+function rememberingPolicies(reader: StateReader): StateReader & { forget(batch: UpdateBatch): void } {
+  const known = new Map<string, boolean>();
+  return {
+    ...reader,
+    hasKeyPolicies: (namespace) => {
+      let answer = known.get(namespace);
+      if (answer === undefined) known.set(namespace, (answer = reader.hasKeyPolicies(namespace)));
+      return answer;
+    },
+    forget: (batch) => {
+      for (const [namespace, updates] of batch.state) for (const update of updates.values()) if (update.policy !== null) known.delete(namespace);
+    },
+  };
+}
+
+/** Read connections, one per height in use; a height that nobody reads any more gives its connection back. */
+function createGenerations(where: Where): { acquire(): Snapshot; retire(): void; close(): void } {
+  const idle: Generation[] = [];
+  const open = new Set<Generation>();
+  let current: Generation | undefined;
+  const begin = (): Generation => {
+    let generation = idle.pop();
+    if (generation === undefined) {
+      const database = new DatabaseSync(where.file, { readOnly: true });
+      database.exec('PRAGMA query_only = ON; PRAGMA cache_size = -32768');
+      generation = { database, reader: createStateReader(database, where), height: 0, users: 0, stale: false };
+      open.add(generation);
+    }
+    generation.stale = false;
+    generation.database.exec('BEGIN');
+    generation.height = generation.reader.height();
+    return generation;
+  };
+  const finish = (generation: Generation): void => {
+    if (!generation.stale || generation.users > 0 || !open.has(generation)) return;
+    generation.database.exec('COMMIT');
+    idle.push(generation);
+  };
+  return {
+    acquire: () => {
+      const generation = (current ??= begin());
+      generation.users++;
+      let released = false;
+      return {
+        reader: generation.reader,
+        height: generation.height,
+        release: () => {
+          if (released) return;
+          released = true;
+          generation.users--;
+          finish(generation);
+        },
+      };
+    },
+    retire: () => {
+      if (current === undefined) return;
+      current.stale = true;
+      finish(current);
+      current = undefined;
+    },
+    close: () => {
+      current = undefined;
+      for (const generation of open) generation.database.close();
+      open.clear();
+    },
+  };
+}
+
+type Run = (text: string, ...values: SQLInputValue[]) => void;
+
+function writeBlock(run: Run, block: NewBlock): void {
+  run(insert.block, block.number, block.hash, block.bytes);
+  block.transactions.forEach(({ txId, code }, tx) => {
+    if (txId !== '') run(insert.transaction, txId, block.number, tx, code);
+  });
+  for (const [namespace, updates] of block.batch.state) {
+    for (const [key, { value, tx, policy }] of updates) {
+      if (value === null) run(insert.deleteState, namespace, utf8(key));
+      else run(insert.state, namespace, utf8(key), value, block.number, tx, policy);
+    }
+  }
+  for (const { namespace, key, tx } of block.batch.history) run(insert.history, namespace, utf8(key), block.number, tx);
+  writePrivate(run, block);
+  run(insert.fact, 'commitHash', block.commitHash);
+  for (const [name, value] of block.facts ?? []) run(insert.fact, name, value);
+}
+
+function writePrivate(run: Run, { number, batch, lifetimes }: NewBlock): void {
+  const expiry = (namespace: string, collection: string): number | null => {
+    const life = lifetimes.get(`${namespace}\0${collection}`);
+    return life === undefined ? null : number + life;
+  };
+  for (const [namespace, collections] of batch.hashes) {
+    for (const [collection, updates] of collections) {
+      for (const { keyHash, valueHash, tx } of updates.values()) {
+        run(insert.deletePrivate, namespace, collection, keyHash);
+        if (valueHash === null) run(insert.deleteHash, namespace, collection, keyHash);
+        else run(insert.hash, namespace, collection, keyHash, valueHash, number, tx, expiry(namespace, collection));
+      }
+    }
+  }
+  for (const row of batch.private) run(insert.private, row.namespace, row.collection, utf8(row.key), row.keyHash, row.value, number, row.tx, expiry(row.namespace, row.collection));
+  run(insert.expirePrivate, number);
+  run(insert.expireHashes, number);
+}

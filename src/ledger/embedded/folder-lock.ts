@@ -1,0 +1,16 @@
+/** One process per folder. The lock is SQLite's on a file of its own, so that the system takes it back when the process dies, however it dies. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { CodedError } from '#base/errors.ts';
+
+/** Takes the folder; the returned function gives it back. Throws LEDGER_IN_USE. */
+export function lockFolder(folder: string): () => void {
+  const lock = new DatabaseSync(join(folder, 'ledger.lock'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (cause) {
+    lock.close();
+    throw new CodedError('LEDGER_IN_USE', 'Another process has this ledger open.', { why: 'A ledger folder has one writer.', next: 'Stop the other process, or reach it over gRPC or HTTP.', folder }, { cause });
+  }
+  return () => lock.close();
+}

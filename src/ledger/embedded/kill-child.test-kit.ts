@@ -1,0 +1,54 @@
+/** The process that `kill.slow.ts` kills: eight writers on one ledger; every acknowledged transaction is one line on standard output. */
+import { readFileSync } from 'node:fs';
+import { fromBase64url } from '#base/bytes.ts';
+import { silentLog } from '#base/ports.ts';
+import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
+import { createLedgerClient } from '../gateway-client.ts';
+import { probe } from '../conformance/probe.ts';
+import { openEmbeddedLedger, type EmbeddedLedger } from './ledger.ts';
+import { createNativeSigner } from './native-signer.ts';
+
+export interface KeptKey {
+  readonly mspId: string;
+  readonly certificate: string;
+  readonly privateKeyPkcs8: string;
+}
+
+/** What parent and child share: keys, and where the ledger lives. */
+export interface KillPlan {
+  readonly folder: string;
+  readonly root: string;
+  readonly ordererRoot: string;
+  readonly orderer: KeptKey;
+  readonly peer: KeptKey;
+  readonly client: KeptKey;
+}
+
+const open = (key: KeptKey) => ({ ...key, privateKeyPkcs8: fromBase64url(key.privateKeyPkcs8) });
+
+/** Opens the plan's ledger, new or old. */
+export async function openPlanned(plan: KillPlan): Promise<EmbeddedLedger> {
+  const ledger = await openEmbeddedLedger({ folder: plan.folder, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: silentLog, orderer: { ...open(plan.orderer), rootCertificate: plan.ordererRoot } });
+  await ledger.createChannel({ name: 'kill', orgs: [{ mspId: plan.peer.mspId, rootCertificate: plan.root }], peers: [plan.peer.mspId], needed: 1 });
+  await ledger.attachPeer({ ...open(plan.peer), channels: ['kill'] });
+  await ledger.deploy({ channel: 'kill', name: 'probe', chaincode: probe, needed: 1, collections: [{ name: 'own', members: [plan.peer.mspId] }] });
+  return ledger;
+}
+
+async function write(plan: KillPlan, round: string): Promise<void> {
+  const ledger = await openPlanned(plan);
+  const client = createLedgerClient({ transport: ledger.transport(), clock: systemClock, random: systemRandom, scheduler: realScheduler });
+  const signer = createNativeSigner(open(plan.client));
+  process.stdout.write('ready\n');
+  await Promise.all(Array.from({ length: 8 }, async (_, writer) => {
+    for (let turn = 0; ; turn++) {
+      const key = `${round}.${writer}.${turn}`;
+      const input = [['put', key, key], ['add', `count.${writer}`, 1], ['putPrivate', 'own', key, key], ['event', 'written', key]];
+      const { txId, blockNumber } = await client.submit({ channel: 'kill', contract: 'probe', name: 'run', input, signer });
+      process.stdout.write(`${txId} ${blockNumber} ${key}\n`);
+    }
+  }));
+}
+
+const [, , planFile, round] = process.argv;
+if (planFile?.endsWith('plan.json') === true) await write(JSON.parse(readFileSync(planFile, 'utf8')) as KillPlan, round ?? '0');

@@ -1,0 +1,43 @@
+/** SQLite's refusals in our words. Source of the numbers: https://www.sqlite.org/rescode.html */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { CodedError, isCoded } from '#base/errors.ts';
+
+const primary = { ioError: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 } as const;
+
+/** Which file an error is about. */
+export interface Where {
+  readonly channel: string;
+  readonly file: string;
+}
+
+/** What the shared-memory file beside a database takes at least. */
+const HELPER_BYTES = 32_768;
+
+/** On a full disk SQLite may fail to make its helper files first, and calls that an input/output error. */
+function isFull(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file));
+    return bavail * bsize < HELPER_BYTES;
+  } catch {
+    return false;
+  }
+}
+
+/** The coded form of an error out of `node:sqlite`; other errors pass unchanged. */
+export function storeError(cause: unknown, where: Where): unknown {
+  if (isCoded(cause)) return cause;
+  const extended = (cause as { errcode?: unknown } | undefined)?.errcode;
+  if (typeof extended !== 'number') return cause;
+  const code = extended & 0xff;
+  if (code === primary.full || ((code === primary.ioError || code === primary.cannotOpen) && isFull(where.file))) {
+    return new CodedError('LEDGER_DISK_FULL', `The disk that holds channel ${where.channel} is full; the block was not written.`, { why: 'SQLite could not extend its file.', next: 'Free space and try again; reading goes on, and nothing acknowledged is lost.', ...where }, { cause });
+  }
+  if (code === primary.corrupt || code === primary.notADatabase) {
+    return new CodedError('LEDGER_CORRUPT', `The state file of channel ${where.channel} is damaged.`, { why: 'SQLite found a page that cannot be right.', next: `Restore ${where.file} from a copy, or replay the channel from its blocks.`, ...where }, { cause });
+  }
+  if (code === primary.ioError || code === primary.cannotOpen) {
+    return new CodedError('LEDGER_STORAGE', `The file of channel ${where.channel} cannot be read or written.`, { why: `SQLite reports input/output error ${extended}.`, next: 'Look at the disk and the rights on the folder.', ...where }, { cause });
+  }
+  return cause;
+}
