@@ -1,0 +1,59 @@
+/** `healthkeep ledger serve`: the embedded ledger of a folder, for organisations and devices in other processes. */
+import type { EmbeddedLedger } from '#ledger/embedded/ledger.ts';
+import { createHttpRelay } from '#ledger/http-relay.ts';
+import { openLedgerOf } from '#sim/network.ts';
+import { DEMO_MEMBERS } from '#sim/members.ts';
+import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
+import { CodedError } from '#base/errors.ts';
+import type { OrgId } from '#model/ids.ts';
+import type { Command } from '../command.ts';
+import { pathOf } from '../context.ts';
+import { holdFolder, makeFolder, readNetworkFile, writeNetworkFile } from '../folder.ts';
+import { fileLog } from '../log.ts';
+import { listen } from '../serve.ts';
+
+export const ledgerServe: Command = {
+  name: ['ledger', 'serve'],
+  summary: 'Runs the embedded ledger of a folder: Fabric Gateway messages over HTTP and, with --grpc-port, over gRPC.',
+  options: {
+    folder: { type: 'string', value: 'DIR', summary: 'the network\'s folder', required: true },
+    port: { type: 'string', value: 'N', summary: 'port for HTTP (default: that of network.json)' },
+    'grpc-port': { type: 'string', value: 'N', summary: 'also serve Fabric\'s gRPC services on this port, on loopback without TLS' },
+  },
+  examples: ['healthkeep ledger serve --folder demo', 'healthkeep ledger serve --folder demo --grpc-port 7051'],
+  async run(context) {
+    const path = pathOf(context, context.options['folder']);
+    const file = readNetworkFile(path);
+    const hold = holdFolder(makeFolder(path));
+    if (!hold.held) throw new CodedError('FOLDER_IN_USE', 'Another process works in this folder.', { why: 'A demo or ledger runs on it.', next: 'Stop it, or choose another --folder.' });
+    const members = (Object.keys(file.members) as OrgId[]).map((org) => DEMO_MEMBERS.find((one) => one.org === org) ?? { org, name: org });
+    const opened = await openLedgerOf({ folder: path, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path) }, members);
+    const closers: (() => Promise<void>)[] = [opened.close];
+    try {
+      const server = await listen({ fetch: createHttpRelay({ transport: opened.ledger.transport() }), port: context.options['port'] === undefined ? Number(new URL(file.ledger).port) : portOf(context.options['port'], '--port') });
+      closers.unshift(server.close);
+      const grpc = context.options['grpc-port'] === undefined ? undefined : await serveGrpc(opened.ledger, portOf(context.options['grpc-port'], '--grpc-port'));
+      if (grpc !== undefined) closers.unshift(grpc.close);
+      writeNetworkFile(path, { ...file, ledger: server.url });
+      const channels = opened.ledger.channels().map((channel) => ({ channel, blocks: opened.ledger.height(channel) }));
+      context.streams.out(context.json ? `${JSON.stringify({ ledger: server.url, grpc: grpc?.address ?? null, channels })}\n` : `Ledger at ${server.url}${grpc === undefined ? '' : `, gRPC at ${grpc.address}`}\n${channels.map((one) => `  ${one.channel}  ${one.blocks} blocks`).join('\n')}\nCtrl-C ends it.\n`);
+      await new Promise<void>((done) => (context.signal.aborted ? done() : context.signal.addEventListener('abort', () => done(), { once: true })));
+    } finally {
+      for (const close of closers) await close();
+      hold.release();
+    }
+    return undefined;
+  },
+};
+
+function portOf(text: string | boolean | undefined, option: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new CodedError('USAGE_OPTION', `${option} needs a port.`, { why: `"${String(text)}" is not a number from 0 to 65,535.`, next: `Run it with ${option} 7051.` });
+  return port;
+}
+
+async function serveGrpc(ledger: EmbeddedLedger, port: number): Promise<{ readonly address: string; close(): Promise<void> }> {
+  const { serveGrpc } = await import('#ledger/embedded/grpc-server.ts');
+  const server = await serveGrpc({ transport: ledger.transport(), host: '127.0.0.1', port });
+  return { address: `127.0.0.1:${server.port}`, close: () => server.close() };
+}
