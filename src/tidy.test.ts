@@ -28,6 +28,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** Third-party library → the rooms that are its home. Types and tests are free. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['ledger'],
+  'fabric-shim': ['ledger'],
   hpke: ['crypto'],
   '@panva/hpke-noble': ['crypto'],
   '@noble/hashes': ['crypto'],
