@@ -28,4 +28,5 @@ export const ledgerErrors = {
   LEDGER_IN_USE: { status: 409, issue: 'conflict', exit: 3, sentence: 'Another process has the channel open.', next: 'Stop the other process, or reach it over gRPC or HTTP.', retry: true },
   LEDGER_STORAGE: { status: 500, issue: 'exception', exit: 1, sentence: 'The file of a channel cannot be read or written.', next: 'Look at the disk and the rights on the folder.', retry: true },
   LEDGER_FILE_VERSION: { status: 500, issue: 'not-supported', exit: 3, sentence: 'The channel file has a format that this program does not know.', next: 'Run the version of healthkeep that wrote it.', retry: false },
+  LEDGER_NETWORK_FILE: { status: 500, issue: 'invalid', exit: 3, sentence: 'The description of the Fabric network cannot be used.', next: 'Start the network first; it writes the file.', retry: false },
 } as const satisfies Record<string, ErrorRow>;
