@@ -129,7 +129,8 @@ export const stateCases: readonly Case[] = [
       expect(await l.evaluate('a', 'solo', [['partial', type, ['red']], ['partial', type, []]])).toEqual([[['red', '1', 'r1'], ['red', '2', 'r2']], [['blue', '1', 'b1'], ['red', '1', 'r1'], ['red', '2', 'r2'], ['redder', '1', 'x']]]);
     },
   },
-  { rule: 'a composite key is NUL, type, NUL, and each part with NUL', run: async (l) => expect(await l.evaluate('a', 'solo', [['compositeKey', 'type', ['a', '', 'ü']], ['split', '\u0000type\u0000a\u0000\u0000ü\u0000']])).toEqual(['\u0000type\u0000a\u0000\u0000ü\u0000', ['type', 'a', '', 'ü']]) },
+  { rule: 'a composite key is NUL, type, NUL, and each part with NUL', run: async (l) => expect(await l.evaluate('a', 'solo', [['compositeKey', 'type', ['a', 'ü']], ['split', '\u0000type\u0000a\u0000ü\u0000']])).toEqual(['\u0000type\u0000a\u0000ü\u0000', ['type', 'a', 'ü']]) },
+  { rule: 'a part of a composite key may not be empty', run: async (l) => expect(l.evaluate('a', 'solo', [['compositeKey', 'type', ['a', '']]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('not a non-zero length string') } }) },
   { rule: 'a composite key needs a type', run: async (l) => expect(l.evaluate('a', 'solo', [['compositeKey', '', ['a']]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
   { rule: 'a part of a composite key may not hold NUL', run: async (l) => expect(l.evaluate('a', 'solo', [['compositeKey', 'type', ['a\u0000b']]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
   {

@@ -7,9 +7,10 @@ import type { TxPvtReadWriteSet } from '../protos/rwset.ts';
 import { proposalHash, type ProposalFacts } from '../transaction.ts';
 import type { Chaincode, ContractResponse } from '../stub.ts';
 import type { Channel } from './channel.ts';
-import { createStub, type CallContext } from './contract-stub.ts';
+import { createStub } from './contract-stub.ts';
 import { nativeHash } from './hash.ts';
 import { collectionRules, fieldKey, LIFECYCLE, lifecycleContract, readDefinition, type Definition } from './lifecycle.ts';
+import type { CallContext } from './peer-calls.ts';
 import type { Peer } from './peer.ts';
 import { Simulation } from './simulation.ts';
 import type { Snapshot } from './channel-store.ts';
@@ -102,8 +103,8 @@ function contextOf(run: Run, { name, args, definition }: { readonly name: string
   const creator = SerializedIdentity.decode(proposal.signatureHeader.creator);
   const none = { name, sequence: 0, version: '', stateVersion: { blockNum: 0, txNum: 0 }, policy: { version: 0, rule: undefined, identities: [] }, collections: new Map() };
   return {
-    simulation, namespace: name, args, channel: channel.name, txId: proposal.channelHeader.txId, timestamp: proposal.channelHeader.timestamp ?? { seconds: 0, nanos: 0 }, creator,
-    transient: proposal.transient, collections: collectionRules(definition ?? none, mspId, creator.mspId), invoke: (target, targetArgs, targetChannel) => invokeOther(run, { name: target, args: targetArgs, channel: targetChannel }),
+    simulation, namespace: name, peer: mspId, args, channel: channel.name, txId: proposal.channelHeader.txId, timestamp: proposal.channelHeader.timestamp ?? { seconds: 0, nanos: 0 }, creator,
+    transient: proposal.transient, proposalBytes: proposal.bytes, collections: collectionRules(definition ?? none, mspId, creator.mspId), invoke: (target, targetArgs, targetChannel) => invokeOther(run, { name: target, args: targetArgs, channel: targetChannel }),
   };
 }
 

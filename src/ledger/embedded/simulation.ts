@@ -1,6 +1,7 @@
 /** One endorser's run of a contract: reads committed state at one height, keeps what was read and what is to be written. */
 import { utf8 } from '#base/bytes.ts';
 import { compareKeys, sortedKeys } from '../key-order.ts';
+import type { Bounds } from '../key-rules.ts';
 import { HashedRWSet, KVRWSet, TxReadWriteSet, VALIDATION_PARAMETER, type KVRead, type RangeQueryInfo, type TxPvtReadWriteSet, type Version } from '../protos/rwset.ts';
 import type { Hash } from '../transaction.ts';
 import type { StateReader, StoredRow, StoredValue } from './state-reader.ts';
@@ -19,11 +20,24 @@ interface NamespaceSet {
   readonly collections: Map<string, CollectionSet>;
 }
 
-/** Rows per fetch of a range, as in Fabric's peer: the protected range ends at the last row fetched. */
-const FETCH = 100;
+/** Results per answer to a contract, as in Fabric's peer. The peer reads one result ahead, to know whether there are more. */
+const BATCH = 100;
 
-export interface RangeScan {
-  next(): StoredRow | undefined;
+/** Results as a peer hands them to a contract: batch after batch, until there are no more. */
+export interface Batches<T> {
+  next(): { readonly items: readonly T[]; readonly more: boolean };
+}
+
+/** A list in batches, for what is not protected at commit. */
+export function batchesOf<T>(items: readonly T[]): Batches<T> {
+  let at = 0;
+  return {
+    next: () => {
+      const from = at;
+      at += BATCH;
+      return { items: items.slice(from, at), more: at < items.length };
+    },
+  };
 }
 
 export interface SimulationResult {
@@ -85,36 +99,36 @@ export class Simulation {
   }
 
   /** A range in state order; every row fetched, and where the scan stopped, is checked again at commit. */
-  range(namespace: string, bounds: { readonly start: string; readonly end: string }): RangeScan {
+  range(namespace: string, bounds: Bounds): Batches<StoredRow> {
     const reads: KVRead[] = [];
     const set = this.#set(namespace);
     const index = set.ranges.length;
     set.ranges.push({ startKey: bounds.start, endKey: bounds.end, itrExhausted: false, rawReads: { kvReads: reads }, readsMerkleHashes: undefined });
-    let buffer: StoredRow[] = [];
+    let ahead: readonly StoredRow[] = [];
     let from = bounds.start;
-    let exhausted = false;
-    const refill = (): void => {
-      buffer = this.#reader.range(namespace, { start: from, end: bounds.end }, FETCH);
-      for (const row of buffer) reads.push({ key: row.key, version: versionOf(row) });
-      exhausted = buffer.length < FETCH;
-      const last = buffer.at(-1)?.key;
+    const fetch = (): StoredRow[] => {
+      const wanted = BATCH + 1 - ahead.length;
+      const rows = this.#reader.range(namespace, { start: from, end: bounds.end }, wanted);
+      for (const row of rows) reads.push({ key: row.key, version: versionOf(row) });
+      const exhausted = rows.length < wanted;
+      const last = rows.at(-1)?.key;
       // The smallest key after the last one read is that key with NUL appended.
       if (last !== undefined) from = `${last}\0`;
       set.ranges[index] = { startKey: bounds.start, endKey: exhausted ? bounds.end : (last ?? bounds.end), itrExhausted: exhausted, rawReads: { kvReads: reads }, readsMerkleHashes: undefined };
-      buffer.reverse();
+      return rows;
     };
-    refill();
     return {
       next: () => {
-        if (buffer.length === 0 && !exhausted) refill();
-        return buffer.pop();
+        const rows = [...ahead, ...fetch()];
+        ahead = rows.slice(BATCH);
+        return { items: rows.slice(0, BATCH), more: ahead.length > 0 };
       },
     };
   }
 
   /** One page of a range; for reading only, because pages are not protected at commit. */
-  page(namespace: string, bounds: { readonly start: string; readonly end: string }, size: number): StoredRow[] {
-    if (this.#wrote) throw new Error('Transaction has already performed writes. Paginated queries are not allowed');
+  page(namespace: string, bounds: Bounds, size: number): StoredRow[] {
+    if (this.#wrote) throw new Error('Paginated queries are supported only in a read-only transaction');
     this.#queriedPages = true;
     return this.#reader.range(namespace, bounds, size);
   }
@@ -142,8 +156,8 @@ export class Simulation {
     return stored?.value;
   }
 
-  privateRange(namespace: string, collection: string, bounds: { readonly start: string; readonly end: string }): StoredRow[] {
-    if (this.#wrote) throw new Error('Transaction has already performed writes. Queries on pvt data are not allowed');
+  privateRange(namespace: string, collection: string, bounds: Bounds): StoredRow[] {
+    if (this.#wrote) throw new Error('Queries on pvt data is supported only in a read-only transaction');
     this.#queriedPrivateRange = true;
     return this.#reader.privateRange(namespace, collection, bounds);
   }
