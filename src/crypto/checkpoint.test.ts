@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mergeNotes, noteSignatures, parseCheckpoint, signNote, verifyNoteSignature, writeCheckpoint } from './checkpoint.ts';
+import { mergeNotes, noteSignatures, noteSigners, parseCheckpoint, signNote, verifyNoteSignature, writeCheckpoint } from './checkpoint.ts';
 import { generateSigningKey, signLowS } from './keys.ts';
 import { createAuthority, verifyChain } from './x509.ts';
 
@@ -86,6 +86,27 @@ describe('signatures', () => {
     expect(noteSignatures(merged)).toHaveLength(2);
     const other = await signNote(writeCheckpoint({ ...checkpoint, size: 5 }), care);
     expect(() => mergeNotes(merged, other)).toThrow(expect.objectContaining({ code: 'CHECKPOINT_INVALID' }));
+  });
+
+  it('of witnesses of growth have their own form, and neither form passes for the other', async () => {
+    const note = await signNote(await signNote(text, east), { ...care, cosignedAt: NOW / 1_000 });
+    expect(noteSignatures(note).map(({ name, cosignedAt }) => [name, cosignedAt])).toEqual([['DUO-care', NOW / 1_000], ['HO-east', undefined]]);
+    expect(await noteSigners(note, [east, care], NOW)).toEqual({ trees: ['HO-east'], growth: ['DUO-care'] });
+    expect(await noteSigners(note, [east], NOW)).toEqual({ trees: ['HO-east'], growth: [] });
+    expect(await noteSigners('nonsense', [east, care])).toEqual({ trees: [], growth: [] });
+    expect(await verifyNoteSignature(note, care)).toBe(false);
+    // The same signature under the other type, and another time: refused.
+    const plain = await signNote(text, care);
+    const [cosigned, signed] = [note, plain].map((one) => Buffer.from(one.split('— DUO-care ')[1]!.split('\n')[0]!, 'base64')) as [Buffer, Buffer];
+    const turned = Buffer.concat([signed.subarray(0, 4), cosigned.subarray(12)]);
+    const later = Buffer.from(cosigned);
+    later[11] = later[11]! ^ 1;
+    for (const line of [turned, later]) expect(await noteSigners(`${text}\n— DUO-care ${line.toString('base64')}\n`, [care])).toEqual({ trees: [], growth: [] });
+    for (let bit = 0; bit < cosigned.length * 8; bit += 5) {
+      const changed = Buffer.from(cosigned);
+      changed[bit >> 3] = changed[bit >> 3]! ^ (1 << (bit & 7));
+      expect(await noteSigners(`${text}\n— DUO-care ${changed.toString('base64')}\n`, [care]), `bit ${bit}`).toEqual({ trees: [], growth: [] });
+    }
   });
 
   it('survive no changed bit', async () => {
