@@ -4,7 +4,9 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { utf8 } from '#base/bytes.ts';
+import { CodedError, isCoded } from '#base/errors.ts';
 import { openWriter } from './channel-file.ts';
+import { noBugs, type PlantedBugs } from './planted.ts';
 import { createStateReader, type StateReader } from './state-reader.ts';
 import { storeError, type Where } from './store-error.ts';
 import type { UpdateBatch } from './update-batch.ts';
@@ -45,8 +47,14 @@ export interface ChannelStore {
   /** Reads at the head; for the committer, which never awaits between reading and writing. */
   readonly head: StateReader;
   snapshot(): Snapshot;
-  /** Durable when it returns. Throws LEDGER_DISK_FULL, LEDGER_CORRUPT, LEDGER_STORAGE; then nothing was written. */
+  /**
+   * Durable when it returns. Throws LEDGER_DISK_FULL: then nothing was written and the next block may be tried. Throws
+   * LEDGER_CORRUPT or LEDGER_STORAGE: then only opening the file anew tells whether the block is there (all of it, or
+   * nothing), and until then every further block is refused.
+   */
   append(block: NewBlock): void;
+  /** Why blocks are refused until the file is opened anew, once that is so. */
+  halted(): CodedError | undefined;
   fact(name: string): Uint8Array | undefined;
   close(): void;
 }
@@ -75,10 +83,14 @@ export interface ChannelStoreOptions {
   readonly durable: boolean;
   /** Upper bound of the file, for operators who share a disk; beyond it blocks are refused with LEDGER_DISK_FULL. */
   readonly maxBytes?: number;
+  /** Pages of the write-ahead log before it is folded into the file. */
+  readonly checkpointPages?: number;
+  /** For tests only. */
+  readonly planted?: PlantedBugs;
 }
 
 /** Opens or creates the file. Throws LEDGER_CORRUPT, LEDGER_STORAGE, LEDGER_FILE_VERSION. */
-export function openChannelStore({ channel, file, durable, maxBytes }: ChannelStoreOptions): ChannelStore {
+export function openChannelStore({ channel, file, durable, maxBytes, checkpointPages, planted = noBugs }: ChannelStoreOptions): ChannelStore {
   const where = { channel, file };
   const guarded = <T>(work: () => T): T => {
     try {
@@ -89,6 +101,8 @@ export function openChannelStore({ channel, file, durable, maxBytes }: ChannelSt
   };
   const writer = guarded(() => openWriter(file, durable));
   if (maxBytes !== undefined) writer.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
+  if (checkpointPages !== undefined) writer.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);
+  if (planted.has('no-sync')) writer.exec('PRAGMA synchronous = OFF');
   const prepared = new Map<string, StatementSync>();
   const run = (text: string, ...values: SQLInputValue[]): void => {
     let statement = prepared.get(text);
@@ -97,20 +111,39 @@ export function openChannelStore({ channel, file, durable, maxBytes }: ChannelSt
   };
   const head = rememberingPolicies(createStateReader(writer, where));
   const generations = createGenerations(where);
-  const append = (block: NewBlock): void => guarded(() => {
-    generations.retire();
+  let halted: CodedError | undefined;
+  const write = (block: NewBlock): void => guarded(() => {
     writer.exec('BEGIN IMMEDIATE');
     try {
-      writeBlock(run, block);
+      writeChain(run, block);
+      if (planted.has('state-apart')) writer.exec('COMMIT; BEGIN IMMEDIATE');
+      writeState(run, block);
+      if (planted.has('private-apart')) writer.exec('COMMIT; BEGIN IMMEDIATE');
+      writePrivate(run, block);
       writer.exec('COMMIT');
-      head.forget(block.batch);
     } catch (error) {
       if (writer.isTransaction) writer.exec('ROLLBACK');
       throw error;
     }
   });
+  const append = (block: NewBlock): void => {
+    if (halted !== undefined) throw halted;
+    generations.retire();
+    if (planted.has('lower-height')) forgetFrom(run, block.number);
+    else guardNumber(block, { height: head.height(), where });
+    try {
+      write(block);
+    } catch (error) {
+      if (planted.has('swallowed-io-error') && isCoded(error, 'LEDGER_STORAGE')) return;
+      if (planted.has('sync-retried') && isCoded(error, 'LEDGER_STORAGE')) return write(block);
+      if (isCoded(error, 'LEDGER_STORAGE') || isCoded(error, 'LEDGER_CORRUPT')) halted = error;
+      throw error;
+    }
+    head.forget(block.batch);
+  };
   return {
     channel, file, head, append,
+    halted: () => halted,
     snapshot: () => guarded(() => generations.acquire()),
     fact: (name) => guarded(() => (writer.prepare('SELECT value FROM facts WHERE name = ?').get(name) as { value: Uint8Array } | undefined)?.value),
     close: () => {
@@ -191,11 +224,26 @@ function createGenerations(where: Where): { acquire(): Snapshot; retire(): void;
 
 type Run = (text: string, ...values: SQLInputValue[]) => void;
 
-function writeBlock(run: Run, block: NewBlock): void {
+/** A block that is not the next one never gets in, whatever asks for it. */
+function guardNumber({ number }: NewBlock, { height, where }: { readonly height: number; readonly where: Where }): void {
+  if (number !== height) throw new CodedError('LEDGER_CHAIN_BROKEN', `Block ${number} is not the next one of channel ${where.channel}.`, { why: `The file holds ${height} blocks.`, next: 'Start the ledger again; it goes on from what the file holds.', ...where, block: number });
+}
+
+/** `lower-height` */
+function forgetFrom(run: Run, number: number): void {
+  run('DELETE FROM blocks WHERE number >= ?', number);
+}
+
+function writeChain(run: Run, block: NewBlock): void {
   run(insert.block, block.number, block.hash, block.bytes);
   block.transactions.forEach(({ txId, code }, tx) => {
     if (txId !== '') run(insert.transaction, txId, block.number, tx, code);
   });
+  run(insert.fact, 'commitHash', block.commitHash);
+  for (const [name, value] of block.facts ?? []) run(insert.fact, name, value);
+}
+
+function writeState(run: Run, block: NewBlock): void {
   for (const [namespace, updates] of block.batch.state) {
     for (const [key, { value, tx, policy }] of updates) {
       if (value === null) run(insert.deleteState, namespace, utf8(key));
@@ -203,9 +251,6 @@ function writeBlock(run: Run, block: NewBlock): void {
     }
   }
   for (const { namespace, key, tx } of block.batch.history) run(insert.history, namespace, utf8(key), block.number, tx);
-  writePrivate(run, block);
-  run(insert.fact, 'commitHash', block.commitHash);
-  for (const [name, value] of block.facts ?? []) run(insert.fact, name, value);
 }
 
 function writePrivate(run: Run, { number, batch, lifetimes }: NewBlock): void {

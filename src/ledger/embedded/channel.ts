@@ -16,6 +16,7 @@ import { createMemo, type EndorsementMemo } from './endorsement-memo.ts';
 import { LIFECYCLE, readDefinition, type Definition } from './lifecycle.ts';
 import { nativeHash } from './hash.ts';
 import type { Peer } from './peer.ts';
+import { noBugs, sortByClientTime, unorderedCommitHash, withoutReads, type PlantedBugs } from './planted.ts';
 import type { Prepared } from './prepared.ts';
 import { createTraffic, type Traffic } from './traffic.ts';
 import { newBatch, nextCommitHash } from './update-batch.ts';
@@ -38,6 +39,8 @@ export interface ChannelParts {
   readonly random: Random;
   readonly log: Log;
   readonly scheduler: Scheduler;
+  /** For tests only. */
+  readonly planted?: PlantedBugs;
 }
 
 /** Fabric's defaults for `BatchSize`. */
@@ -56,6 +59,7 @@ export class Channel {
   readonly #queue: Waiting[] = [];
   readonly #watchers = new Set<() => void>();
   readonly #definitions = new Map<string, Definition | undefined>();
+  readonly #planted: PlantedBugs;
   #view: ChannelView;
   #height: number;
   #lastHash: Uint8Array;
@@ -68,6 +72,7 @@ export class Channel {
   /** Opens on a file that holds block 0 at least. Throws LEDGER_CORRUPT. */
   constructor(parts: ChannelParts) {
     this.#parts = parts;
+    this.#planted = parts.planted ?? noBugs;
     this.store = parts.store;
     this.name = parts.store.channel;
     this.#height = parts.store.head.height();
@@ -110,9 +115,14 @@ export class Channel {
     return this.#definitions.get(name);
   }
 
-  /** Queues a transaction; resolves when the block that holds it is durable. Rejects when it could not be written. */
+  /**
+   * Queues a transaction; resolves when the block that holds it is durable. Rejects with LEDGER_DISK_FULL when it was not
+   * written, with LEDGER_OUTCOME_UNKNOWN when only a restart can tell, and with LEDGER_STORAGE from then on.
+   */
   submit(prepared: Prepared): Promise<CommittedTransaction> {
     if (this.#closed) return Promise.reject(new CodedError('LEDGER_CLOSED', 'The ledger is closing.', { next: 'Try again when it runs.' }));
+    const halted = this.store.halted();
+    if (halted !== undefined) return Promise.reject(halted);
     return new Promise((resolve, reject) => {
       this.#queue.push({ prepared, resolve, reject });
       this.traffic.arrived(prepared.txId);
@@ -130,17 +140,27 @@ export class Channel {
         this.#commit(waiting);
       } catch (error) {
         this.#parts.log('error', 'ledger.block.failed', { channel: this.name, transactions: waiting.length, code: error instanceof CodedError ? error.code : 'INTERNAL' });
-        for (const { reject } of waiting) reject(error);
+        this.#refuse(waiting, error);
       }
     }
     // In the same step as the look at the queue: a transaction that comes now starts the next run.
     this.#busy = false;
   }
 
+  /** Of a channel that halted while it wrote these, nobody can say whether the block reached the disk. */
+  #refuse(waiting: readonly Waiting[], error: unknown): void {
+    const halted = this.store.halted();
+    if (halted !== undefined) this.#parts.log('error', 'ledger.channel.halted', { channel: this.name, height: this.#height, code: halted.code });
+    for (const { prepared: { txId }, reject } of waiting) {
+      reject(halted === undefined ? error : new CodedError('LEDGER_OUTCOME_UNKNOWN', 'The block with the transaction was being written when the disk failed.', { why: 'What the disk holds is not known.', next: 'When the ledger runs again, ask for the status of the transaction before sending it again.', channel: this.name, txId }, { cause: error }));
+    }
+  }
+
   /** The next block's transactions: a configuration alone, otherwise as many as fit. */
   #cut(): Waiting[] {
     let bytes = 0;
     let count = 0;
+    if (this.#planted.has('client-time-order')) sortByClientTime(this.#queue);
     for (const { prepared } of this.#queue) {
       if (prepared.type === headerType.config && prepared.code === validationCode.VALID) {
         if (count === 0) count = 1;
@@ -161,26 +181,32 @@ export class Channel {
     // A configuration that does not follow from the one in force is refused before it becomes a block, as Fabric's orderer does.
     if (isConfig) checkConfigTransaction(this.#view, transactions[0]?.bytes ?? new Uint8Array(0), this.name);
     const ordered = orderBlock({ number, previousHash: this.#lastHash, lastConfig: isConfig ? number : this.#lastConfig }, transactions.map((prepared) => prepared.bytes), this.#parts);
+    if (this.#planted.has('late-revocation')) this.#view = this.#configIn(this.#lastConfig);
     const verdicts = isConfig ? { codes: [validationCode.VALID], batch: newBatch() } : this.#judge(transactions, number);
+    const answer = (): void => waiting.forEach(({ resolve }, index) => resolve(this.#outcome(transactions[index] as Prepared, verdicts.codes[index] as ValidationCode, number)));
+    if (this.#planted.has('early-acknowledgement')) answer();
     this.#append(ordered, transactions, verdicts);
     if (isConfig) {
-      this.#view = this.#configIn(number);
+      if (!this.#planted.has('late-revocation')) this.#view = this.#configIn(number);
       this.#lastConfig = number;
     }
     if (verdicts.batch.state.has(LIFECYCLE)) this.#definitions.clear();
-    waiting.forEach(({ resolve }, index) => resolve(this.#outcome(transactions[index] as Prepared, verdicts.codes[index] as ValidationCode, number)));
+    answer();
     for (const watcher of this.#watchers) watcher();
     this.#parts.log('debug', 'ledger.block.committed', { channel: this.name, block: number, transactions: transactions.length, invalid: verdicts.codes.filter((code) => code !== validationCode.VALID).length });
   }
 
   #judge(transactions: readonly Prepared[], number: number): Verdicts {
-    return judgeBlock(transactions, {
-      number, view: this.#view, reader: this.store.head, definition: (name) => this.definition(name), privateSet: (txId): TxPvtReadWriteSet | undefined => this.memo.privateSet(txId),
+    const { head } = this.store;
+    const judged = this.#planted.has('no-read-check') ? transactions.map(withoutReads) : transactions;
+    return judgeBlock(judged, {
+      number, view: this.#view, reader: this.#planted.has('no-duplicate-check') ? { ...head, transaction: () => undefined } : head, definition: (name) => this.definition(name), privateSet: (txId): TxPvtReadWriteSet | undefined => this.memo.privateSet(txId),
     });
   }
 
   #append(ordered: OrderedBlock, transactions: readonly Prepared[], { codes, batch }: Verdicts): void {
-    const commitHash = nextCommitHash(this.#commitHash, new Uint8Array(codes), batch, nativeHash);
+    let commitHash = nextCommitHash(this.#commitHash, new Uint8Array(codes), batch, nativeHash);
+    if (this.#planted.has('map-order')) commitHash = unorderedCommitHash(commitHash, batch, nativeHash);
     const lifetimes = new Map<string, number>();
     for (const [namespace, collections] of batch.hashes) {
       for (const collection of collections.keys()) {

@@ -5,6 +5,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '#base/errors.ts';
+import { syncFolder } from './folder-sync.ts';
 
 const NAME = 'channels.txt';
 
@@ -18,11 +19,12 @@ export function missChannels(folder: string): void {
 }
 
 /** Notes a channel that has its first block. Durable when it returns. */
-export function noteChannel(folder: string, channel: string): void {
+export function noteChannel(folder: string, channel: string, sync = syncFolder): void {
   const channels = channelsIn(folder);
   if (channels.has(channel)) return;
   try {
     replace(join(folder, NAME), [...channels, channel].sort().map((name) => `${name}\n`).join(''));
+    sync(folder);
   } catch (cause) {
     const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
     throw new CodedError(full ? 'LEDGER_DISK_FULL' : 'LEDGER_STORAGE', full ? 'The disk of the ledger is full; the list of channels was not written.' : 'The list of channels could not be written.', { channel, file: join(folder, NAME) }, { cause });

@@ -3,7 +3,7 @@
  * it, so its honesty rests on what everyone can check: signatures, the hash chain, and checkpoints others keep.
  * Page: docs/ledger.md.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { utf8 } from '#base/bytes.ts';
@@ -28,12 +28,14 @@ import { lockFolder } from './folder-lock.ts';
 import { memberChange, revocationChange, type ConfigSets, type NewMember } from './config-change.ts';
 import { applyUpdate, signUpdate } from './config-update.ts';
 import { agree, endorse, simulate } from './endorser.ts';
+import { makeFolder, syncFolder } from './folder-sync.ts';
 import { createGateway } from './gateway.ts';
 import { genesisConfig } from './genesis.ts';
 import { nativeHash } from './hash.ts';
 import { missChannels, noteChannel } from './inventory.ts';
 import { commitCall, definitionArgs, LIFECYCLE, sameDefinition, type CollectionSpec } from './lifecycle.ts';
 import { createPeer, type Peer } from './peer.ts';
+import { noBugs, type PlantedBugs } from './planted.ts';
 import { prepare } from './prepared.ts';
 import { newBatch, nextCommitHash } from './update-batch.ts';
 
@@ -56,6 +58,10 @@ export interface EmbeddedLedgerOptions {
   readonly log: Log;
   /** Upper bound of each channel's file; beyond it transactions are refused with LEDGER_DISK_FULL and reading goes on. */
   readonly maxBytesPerChannel?: number;
+  /** Pages of a channel's write-ahead log before it is folded into its file. */
+  readonly checkpointPages?: number;
+  /** Bugs on purpose, for tests of the tests only. */
+  readonly planted?: PlantedBugs;
 }
 
 export interface PeerParts {
@@ -118,7 +124,8 @@ const FIRST_CONFIG = 'firstConfig';
 export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promise<EmbeddedLedger> {
   const temporary = options.folder === ':memory:';
   const folder = temporary ? mkdtempSync(join(tmpdir(), 'healthkeep-ledger-')) : options.folder;
-  mkdirSync(folder, { recursive: true });
+  const planted = options.planted ?? noBugs;
+  makeFolder(folder, planted.has('no-folder-sync') ? () => undefined : syncFolder);
   const unlock = lockFolder(folder);
   let closed = false;
   const engine = new Engine(options, folder, !temporary);
@@ -138,7 +145,7 @@ export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promis
     transport: () => engine.gateway,
     channels: () => [...engine.channels.keys()].sort(),
     height: (name) => engine.require(name).height,
-    verifyChain: async (name) => checkChain(engine.require(name).store),
+    verifyChain: async (name) => (planted.has('no-chain-check') ? { blocks: engine.require(name).height, transactions: 0, lastHash: '' } : checkChain(engine.require(name).store)),
     replay: (name) => engine.replay(name),
     close: async () => {
       if (closed) return;
@@ -156,12 +163,14 @@ class Engine {
   readonly #options: EmbeddedLedgerOptions;
   readonly #folder: string;
   readonly #durable: boolean;
+  readonly #planted: PlantedBugs;
   readonly #orderer: Peer;
 
   constructor(options: EmbeddedLedgerOptions, folder: string, durable: boolean) {
     this.#options = options;
     this.#folder = folder;
     this.#durable = durable;
+    this.#planted = options.planted ?? noBugs;
     this.#orderer = createPeer(options.orderer);
     this.gateway = createGateway({ channelOf: (name) => this.channels.get(name), clock: options.clock });
   }
@@ -180,15 +189,15 @@ class Engine {
   }
 
   #openStore(channel: string): ChannelStore {
-    const { maxBytesPerChannel: maxBytes } = this.#options;
-    return openChannelStore({ channel, file: join(this.#folder, `${channel}.sqlite`), durable: this.#durable, ...(maxBytes === undefined ? {} : { maxBytes }) });
+    const { maxBytesPerChannel: maxBytes, checkpointPages } = this.#options;
+    return openChannelStore({ channel, file: join(this.#folder, `${channel}.sqlite`), durable: this.#durable, planted: this.#planted, ...(maxBytes === undefined ? {} : { maxBytes }), ...(checkpointPages === undefined ? {} : { checkpointPages }) });
   }
 
   #start(store: ChannelStore): void {
     if (store.head.height() === 0) return store.close();
-    noteChannel(this.#folder, store.channel);
+    noteChannel(this.#folder, store.channel, this.#planted.has('no-folder-sync') ? () => undefined : syncFolder);
     const { random, log, scheduler } = this.#options;
-    this.channels.set(store.channel, new Channel({ store, orderer: this.#orderer, random, log, scheduler }));
+    this.channels.set(store.channel, new Channel({ store, orderer: this.#orderer, random, log, scheduler, planted: this.#planted }));
   }
 
   createChannel(config: ChannelConfig): void {

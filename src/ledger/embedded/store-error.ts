@@ -5,6 +5,9 @@ import { CodedError, isCoded } from '#base/errors.ts';
 
 const primary = { ioError: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 } as const;
 
+/** Extended codes of a sync that failed: of a file, of its folder. What the disk holds is then unknown. */
+const syncFailures: ReadonlySet<number> = new Set([1034, 1290]);
+
 /** Which file an error is about. */
 export interface Where {
   readonly channel: string;
@@ -30,6 +33,9 @@ export function storeError(cause: unknown, where: Where): unknown {
   const extended = (cause as { errcode?: unknown } | undefined)?.errcode;
   if (typeof extended !== 'number') return cause;
   const code = extended & 0xff;
+  if (syncFailures.has(extended)) {
+    return new CodedError('LEDGER_STORAGE', `The file of channel ${where.channel} could not be synced.`, { why: `SQLite reports input/output error ${extended}: what the disk holds is not known.`, next: 'Look at the disk, then start the ledger again: it goes on from what is there.', ...where }, { cause });
+  }
   if (code === primary.full || ((code === primary.ioError || code === primary.cannotOpen) && isFull(where.file))) {
     return new CodedError('LEDGER_DISK_FULL', `The disk that holds channel ${where.channel} is full; the block was not written.`, { why: 'SQLite could not extend its file.', next: 'Free space and try again; reading goes on, and nothing acknowledged is lost.', ...where }, { cause });
   }

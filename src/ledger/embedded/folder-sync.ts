@@ -1,0 +1,29 @@
+/**
+ * Folders, durably. A file's sync makes its bytes durable; its name, and the folder's own, are only when the folder that
+ * holds them is synced (fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory containing
+ * the file has also reached disk").
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+
+/** Makes the names in a folder durable. Throws what the system says. */
+export function syncFolder(folder: string): void {
+  // Windows opens no folders, and keeps names in a journal of its own.
+  if (process.platform === 'win32') return;
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Makes a folder and what leads to it; their names are durable when it returns. */
+export function makeFolder(folder: string, sync = syncFolder): void {
+  const first = mkdirSync(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(folder); ; made = dirname(made)) {
+    sync(dirname(made));
+    if (made === resolve(first)) return;
+  }
+}
