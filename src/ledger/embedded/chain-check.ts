@@ -1,6 +1,7 @@
 /** Whole-chain checks: is every block what the one after it says, signed by the orderer, and does the chain give the state that is in the tables? */
 import { concat, equalBytes, toHex } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
+import type { ChainFacts } from '../admin.ts';
 import { commitHashOf, dataHash, headerDer, headerHash } from '../block.ts';
 import { validationCode } from '../codes.ts';
 import { Block, headerType, Metadata, metadataSlot, SignatureHeader } from '../protos/common.ts';
@@ -18,13 +19,6 @@ import { newBatch, nextCommitHash } from './update-batch.ts';
 import type { DerivedTable, StateReader } from './state-reader.ts';
 import { judgeBlock } from './validator.ts';
 
-export interface ChainFacts {
-  readonly blocks: number;
-  readonly transactions: number;
-  /** Hexadecimal hash of the last header. */
-  readonly lastHash: string;
-}
-
 export interface ReplayFacts extends ChainFacts {
   /** Hexadecimal commit hash of the last block. */
   readonly commitHash: string;
@@ -33,6 +27,11 @@ export interface ReplayFacts extends ChainFacts {
 interface Where {
   readonly channel: string;
   readonly file: string;
+}
+
+/** Blocks by number. */
+interface Blocks extends Where {
+  readonly reader: Pick<StateReader, 'block' | 'height'>;
 }
 
 /** What is checked: one height of the channel, while it may go on. */
@@ -46,7 +45,7 @@ function broken(where: Where, block: number, why: string): CodedError {
 
 type WholeBlock = Block & { readonly header: NonNullable<Block['header']> };
 
-function readWhole(store: Source, number: number): WholeBlock {
+function readWhole(store: Blocks, number: number): WholeBlock {
   const bytes = store.reader.block(number);
   if (bytes === undefined) throw broken(store, number, 'It is missing.');
   try {
@@ -86,7 +85,7 @@ interface Step {
 }
 
 /** Blocks in order, each with its links, hashes, signature and configuration checked. Throws LEDGER_CHAIN_BROKEN. */
-async function* checkedBlocks(store: Source): AsyncGenerator<Step> {
+async function* checkedBlocks(store: Blocks): AsyncGenerator<Step> {
   let previous: Uint8Array = new Uint8Array(0);
   let view: ChannelView | undefined;
   const height = store.reader.height();
@@ -110,7 +109,7 @@ async function* checkedBlocks(store: Source): AsyncGenerator<Step> {
   }
 }
 
-function guardConfig(store: Source, { number, view, envelope }: { readonly number: number; readonly view: ChannelView; readonly envelope: Uint8Array }): void {
+function guardConfig(store: Blocks, { number, view, envelope }: { readonly number: number; readonly view: ChannelView; readonly envelope: Uint8Array }): void {
   try {
     checkConfigTransaction(view, envelope, store.channel);
   } catch (error) {
@@ -134,6 +133,18 @@ async function withSource<T>({ channel, file, snapshot }: ChannelStore, work: (s
 }
 
 async function checkSource(store: Source): Promise<ChainFacts> {
+  const facts = await checkLinks(store);
+  const kept = store.reader.lastHash();
+  if (kept === undefined || toHex(kept) !== facts.lastHash) throw broken(store, Math.max(0, facts.blocks - 1), 'Its hash is not the one that was kept when it was written.');
+  return facts;
+}
+
+/** The same of blocks that somebody else delivered, from block 0 on. Throws LEDGER_CHAIN_BROKEN. */
+export function checkDelivered(channel: string, blocks: readonly Uint8Array[]): Promise<ChainFacts> {
+  return checkLinks({ channel, file: 'the ledger', reader: { height: () => blocks.length, block: (number) => blocks[number] } });
+}
+
+async function checkLinks(store: Blocks): Promise<ChainFacts> {
   let blocks = 0;
   let transactions = 0;
   let last: Uint8Array = new Uint8Array(0);
@@ -142,8 +153,6 @@ async function checkSource(store: Source): Promise<ChainFacts> {
     transactions += data.length;
     last = headerHash(block.header, nativeHash);
   }
-  const kept = store.reader.lastHash();
-  if (kept === undefined || !equalBytes(kept, last)) throw broken(store, Math.max(0, blocks - 1), 'Its hash is not the one that was kept when it was written.');
   return { blocks, transactions, lastHash: toHex(last) };
 }
 

@@ -1,13 +1,15 @@
 /** Who may come in: signature, membership, life of the certificate and the channel's access rules, before anything runs. */
 import type { Clock } from '#base/ports.ts';
 import { GatewayFault, grpcCode, type GrpcCode } from '../transport.ts';
-import type { Channel } from './channel.ts';
+import type { Channel, CommittedTransaction } from './channel.ts';
 import type { Resource } from './channel-config.ts';
 import { isRefusal, type Identity } from './msp.ts';
 import { verifyNative } from './native-signer.ts';
 
 export interface GatewayParts {
   channelOf(name: string): Channel | undefined;
+  /** Orders and commits a signed update of a channel's configuration. */
+  updateConfig(channel: Channel, update: Uint8Array): Promise<CommittedTransaction>;
   readonly clock: Clock;
 }
 

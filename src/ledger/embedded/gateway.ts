@@ -18,6 +18,7 @@ import { nativeHash } from './hash.ts';
 import type { Identity } from './msp.ts';
 import { prepare } from './prepared.ts';
 import type { Peer } from './peer.ts';
+import { askSystemContract } from './system-contract.ts';
 
 /** Fabric's `AbsoluteMaxBytes`. */
 const MAX_ENVELOPE = 10 * 1024 * 1024;
@@ -34,7 +35,7 @@ async function faulting<T>(work: () => Promise<T>): Promise<T> {
 function toFault(error: unknown): GatewayFault {
   if (isGatewayFault(error)) return error;
   if (!isCoded(error)) return new GatewayFault(grpcCode.internal, 'the ledger failed inside', [], { cause: error });
-  const codes: Readonly<Record<string, GrpcCode>> = { LEDGER_MALFORMED: grpcCode.invalidArgument, LEDGER_ACCESS_DENIED: grpcCode.permissionDenied, LEDGER_DISK_FULL: grpcCode.resourceExhausted, LEDGER_CORRUPT: grpcCode.dataLoss, LEDGER_CLOSED: grpcCode.unavailable };
+  const codes: Readonly<Record<string, GrpcCode>> = { LEDGER_MALFORMED: grpcCode.invalidArgument, LEDGER_ACCESS_DENIED: grpcCode.permissionDenied, LEDGER_CONFIG_REFUSED: grpcCode.aborted, LEDGER_DISK_FULL: grpcCode.resourceExhausted, LEDGER_CORRUPT: grpcCode.dataLoss, LEDGER_CLOSED: grpcCode.unavailable };
   return new GatewayFault(codes[error.code] ?? grpcCode.internal, JSON.stringify(error), [], { cause: error });
 }
 
@@ -81,6 +82,8 @@ function candidates({ channel, creator }: Opened, wanted: readonly string[]): Pe
 async function evaluate(parts: GatewayParts, request: Uint8Array): Promise<Uint8Array> {
   const { proposedTransaction, targetOrganizations } = EvaluateRequest.decode(request);
   const opened = await openProposal(parts, proposedTransaction);
+  const known = askSystemContract(opened.channel, opened.proposal);
+  if (known !== undefined) return EvaluateResponse.encode({ result: known });
   const { peer, response } = await simulateOnFirst(parts, opened, candidates(opened, targetOrganizations));
   if (failed(response)) throw new GatewayFault(grpcCode.unknown, `evaluate call to endorser returned error: ${contractSentence(response)}`, [refusalOf(peer.mspId, contractSentence(response))]);
   return EvaluateResponse.encode({ result: response.response });
@@ -129,8 +132,12 @@ async function submit(parts: GatewayParts, request: Uint8Array): Promise<Committ
   if (envelope === undefined || envelope.payload.length === 0) throw new GatewayFault(grpcCode.invalidArgument, 'a signed prepared transaction is required');
   const bytes = Envelope.encode(envelope);
   if (bytes.length > MAX_ENVELOPE) throw codedFault(grpcCode.invalidArgument, { code: 'LEDGER_TOO_LARGE', message: 'The transaction is larger than the ledger takes.', details: { bytes: bytes.length, limit: MAX_ENVELOPE, next: 'Send it in parts.' } });
-  const { channelHeader } = readEnvelope(bytes);
+  const { channelHeader, signatureHeader } = readEnvelope(bytes);
   const channel = requireChannel(parts, channelHeader.channelId);
+  if (channelHeader.type === headerType.configUpdate) {
+    await authenticate(parts, channel, { creator: signatureHeader.creator, message: envelope.payload, signature: envelope.signature, resource: 'orderer/Broadcast' });
+    return parts.updateConfig(channel, bytes);
+  }
   if (channelHeader.type !== headerType.endorserTransaction) throw new GatewayFault(grpcCode.invalidArgument, 'only endorsed transactions are submitted here');
   const prepared = await channel.traffic.during(() => prepare(bytes, { channel: channel.name, view: channel.view, known: channel.memo }));
   if (prepared.code === validationCode.BAD_CREATOR_SIGNATURE) throw denied(prepared.why);

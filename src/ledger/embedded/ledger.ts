@@ -13,14 +13,15 @@ import type { Clock, Log, Random, Scheduler } from '#base/ports.ts';
 import { codeName, validationCode } from '../codes.ts';
 import { ChannelHeader, Envelope, headerType, Payload, SignatureHeader } from '../protos/common.ts';
 import { ConfigEnvelope, mspRole } from '../protos/config.ts';
+import type { ChainFacts, CrlChange } from '../admin.ts';
 import type { LedgerSigner } from '../client.ts';
 import type { Chaincode } from '../stub.ts';
 import type { Of } from '../wire.ts';
 import { assembleTransaction, newProposal, readProposal, timestampOf, transactionId } from '../transaction.ts';
 import type { GatewayTransport } from '../transport.ts';
 import { genesisBlock, sealBlock } from './block-builder.ts';
-import { Channel } from './channel.ts';
-import { checkChain, replayChain, type ChainFacts, type ReplayFacts } from './chain-check.ts';
+import { Channel, type CommittedTransaction } from './channel.ts';
+import { checkChain, replayChain, type ReplayFacts } from './chain-check.ts';
 import { checkChannelConfig, memberOf, type ChannelConfig, type ChannelView } from './channel-config.ts';
 import { isChannelFile } from './channel-file.ts';
 import { openChannelStore, type ChannelStore } from './channel-store.ts';
@@ -105,14 +106,6 @@ export interface EmbeddedLedger {
   close(): Promise<void>;
 }
 
-export interface CrlChange {
-  readonly channel: string;
-  readonly mspId: string;
-  /** PEM, label `X509 CRL`. It replaces the issuer's earlier one. */
-  readonly crl: string;
-  readonly signer: LedgerSigner;
-}
-
 export interface MemberChange extends NewMember {
   readonly channel: string;
   readonly signers: readonly LedgerSigner[];
@@ -172,7 +165,7 @@ class Engine {
     this.#durable = durable;
     this.#planted = options.planted ?? noBugs;
     this.#orderer = createPeer(options.orderer);
-    this.gateway = createGateway({ channelOf: (name) => this.channels.get(name), clock: options.clock });
+    this.gateway = createGateway({ channelOf: (name) => this.channels.get(name), updateConfig: (channel, update) => this.#commitUpdate(channel, update), clock: options.clock });
   }
 
   require(name: string): Channel {
@@ -233,14 +226,20 @@ class Engine {
       if (sets === undefined) return;
       const update = await signUpdate({ ...sets, channel: name, signers, now: clock.now(), random });
       try {
-        const payload = this.#configPayload(name, { config: applyUpdate(view, update, name), lastUpdate: Envelope.decode(update) });
-        const bytes = Envelope.encode({ payload, signature: await this.#orderer.sign(payload) });
-        await channel.submit(await prepare(bytes, { channel: name, view, known: channel.memo }));
+        await this.#commitUpdate(channel, update);
         return;
       } catch (error) {
         if (!isCoded(error, 'LEDGER_CONFIG_REFUSED') || channel.view === view) throw error;
       }
     }
+  }
+
+  /** What an orderer does with a signed update: the configuration it makes, in a transaction of the orderer's. Throws LEDGER_CONFIG_REFUSED. */
+  async #commitUpdate(channel: Channel, update: Uint8Array): Promise<CommittedTransaction> {
+    const { name, view } = channel;
+    const payload = this.#configPayload(name, { config: applyUpdate(view, update, name), lastUpdate: Envelope.decode(update) });
+    const bytes = Envelope.encode({ payload, signature: await this.#orderer.sign(payload) });
+    return channel.submit(await prepare(bytes, { channel: name, view, known: channel.memo }));
   }
 
   attachPeer({ channels, ...parts }: PeerParts): void {
