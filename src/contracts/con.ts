@@ -12,6 +12,7 @@ import { decideCheckpoint, decideFound, decideMember, decidePropose, decideVote,
 import { codedRefusal, enforce, refuse } from '#model/rules/verdict.ts';
 import { canonicalDigest } from './digest.ts';
 import { checkpointKey } from './keys.ts';
+import { moveRuns } from './move.ts';
 import { DONE } from './outputs.ts';
 import { orderedNumber, parseState, readState, rowsUnder, writeState, type Key } from './state.ts';
 import { defineContract, TIME_FLOOR } from './table.ts';
@@ -135,4 +136,6 @@ export const conContract = defineContract('con', {
     enforce(decideMember(tx.caller.org, await memberIds(tx.stub)));
     return setTimeFloor(tx, input);
   },
+
+  ...moveRuns('con'),
 });

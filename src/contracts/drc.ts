@@ -15,6 +15,7 @@ import { codedRefusal, enforce, refuse } from '#model/rules/verdict.ts';
 import type { RequestTemplate, TemplateRef } from '#model/template.ts';
 import { canonicalDigest } from './digest.ts';
 import { getStatement, settle } from './settle.ts';
+import { moveRuns } from './move.ts';
 import { orderedNumber, pageUnder, readState, rowsUnder, writeState, type Key } from './state.ts';
 import { defineContract, evaluateElsewhere } from './table.ts';
 import { setTimeFloor } from './time-floor.ts';
@@ -154,4 +155,6 @@ export const drcContract = defineContract('drc', {
   settle,
   getStatement,
   setTimeFloor,
+
+  ...moveRuns('drc'),
 });

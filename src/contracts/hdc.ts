@@ -10,6 +10,7 @@ import {
   decideOwner, decideRecordErasure, decideRelease, decideRevokeRelease, mayRead,
 } from '#model/rules/hdc.ts';
 import { enforce } from '#model/rules/verdict.ts';
+import { moveRuns } from './move.ts';
 import { DONE } from './outputs.ts';
 import { pageUnder, readState, writeState, type Key } from './state.ts';
 import { defineContract } from './table.ts';
@@ -148,4 +149,6 @@ export const hdcContract = defineContract('hdc', {
   },
 
   setTimeFloor,
+
+  ...moveRuns('hdc'),
 });

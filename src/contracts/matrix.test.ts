@@ -66,7 +66,7 @@ describe('what can be called', () => {
 });
 
 describe('malformed input', () => {
-  const who: Record<ChannelKind, readonly Who[]> = { uic: ['uo/person', 'uo/system'], hdc: ['ho/system', 'uo/person'], drc: ['duo/system', 'uo/person'], con: ['ho/system'] };
+  const who: Record<ChannelKind, readonly Who[]> = { uic: ['uo/person', 'uo/system', 'uo/operator'], hdc: ['ho/system', 'uo/person', 'ho/operator'], drc: ['duo/system', 'uo/person', 'duo/operator'], con: ['ho/system', 'ho/operator'] };
   const cases = (Object.keys(inputs) as ChannelKind[]).flatMap((kind) => Object.keys(inputs[kind]).map((name) => ({ kind, name })));
 
   async function firstAllowed(kind: ChannelKind, name: string, input: unknown): Promise<string> {

@@ -4,6 +4,7 @@ import { CheckpointState, Member, ProposalState } from '#model/con.ts';
 import { SlotPhase, SlotState, Statement, TemplateState } from '#model/drc.ts';
 import { AccessHeadState, AnchorState, AnchorsPage, OrderState, SubjectState } from '#model/hdc.ts';
 import { RecordId, SlotTag } from '#model/ids.ts';
+import { moveOutputs } from '#model/move.ts';
 import { IndexEntryState, IndexPage } from '#model/uic.ts';
 
 /** The answer of a transaction that has nothing to tell but that it is done. */
@@ -17,6 +18,7 @@ export const uicOutputs = {
   getEntry: IndexEntryState,
   listEntries: IndexPage,
   setTimeFloor: done,
+  ...moveOutputs,
 } as const;
 
 export const hdcOutputs = {
@@ -36,6 +38,7 @@ export const hdcOutputs = {
   orderErasure: done,
   recordErasure: done,
   setTimeFloor: done,
+  ...moveOutputs,
 } as const;
 
 export const drcOutputs = {
@@ -55,6 +58,7 @@ export const drcOutputs = {
   settle: Statement,
   getStatement: Statement,
   setTimeFloor: done,
+  ...moveOutputs,
 } as const;
 
 export const conOutputs = {
@@ -70,4 +74,5 @@ export const conOutputs = {
   getCheckpoint: CheckpointState,
   findCheckpoint: CheckpointState,
   setTimeFloor: done,
+  ...moveOutputs,
 } as const;

@@ -15,12 +15,22 @@ const channel = 'hdc-east' as ChannelName;
 const floor = { at: day(1) };
 const page = { bookmark: '', pageSize: 10 };
 
+const move = {
+  readState: { from: '', pageSize: 10 },
+  getMove: {},
+  freezeChannel: { freeze: true },
+  beginImport: { source: { channel, height: 1, blockHash: digestOf('block'), checkpoint: 'note' }, root: digestOf('root'), keys: 1, format: 1 },
+  importChunk: { number: 1, rows: [{ key: 'a', value: 'AAAA', policy: '' }] },
+  sealImport: { root: digestOf('root') },
+};
+
 export const samples: { readonly [K in ChannelKind]: { readonly [N in TransactionName<K>]: Input<K, N> } } = {
   uic: {
     putEntry: { tag: digestOf('sample tag') as unknown as IndexTag, sealed: sealedOf(INDEX_ENTRY_BYTES) },
     getEntry: { tag: digestOf('sample tag') as unknown as IndexTag },
     listEntries: page,
     setTimeFloor: floor,
+    ...move,
   },
   hdc: {
     linkOwner: { subject, owner: idOf<PairwiseId>('sample owner'), key: digestOf('owner key'), linkDigest: digestOf('link') },
@@ -39,6 +49,7 @@ export const samples: { readonly [K in ChannelKind]: { readonly [N in Transactio
     orderErasure: { subject, items: [record] },
     recordErasure: { items: [record], receiptDigest: digestOf('receipt') },
     setTimeFloor: floor,
+    ...move,
   },
   drc: {
     publishTemplate: { template },
@@ -57,6 +68,7 @@ export const samples: { readonly [K in ChannelKind]: { readonly [N in Transactio
     settle: { number: 1 },
     getStatement: { number: 1 },
     setTimeFloor: floor,
+    ...move,
   },
   con: {
     found: { members: [{ org: EAST, name: 'East', rootCertificate: '-----BEGIN CERTIFICATE-----', url: 'https://east.example', hpkePublicKey: 'k' }] },
@@ -70,5 +82,6 @@ export const samples: { readonly [K in ChannelKind]: { readonly [N in Transactio
     getCheckpoint: { channel, org: EAST },
     findCheckpoint: { channel, org: EAST, size: 1 },
     setTimeFloor: floor,
+    ...move,
   },
 };

@@ -3,9 +3,10 @@ import { canonicalBytes, type Json } from '#base/canonical-json.ts';
 import { fromUtf8 } from '#base/bytes.ts';
 import type { ContractStub } from '#ledger/stub.ts';
 import { enforce, refuse } from '#model/rules/verdict.ts';
+import type { ObjectType } from './object-types.ts';
 
 /** An object type and its attributes; Fabric orders keys of one type by their attributes. */
-export type Key = readonly [objectType: string, ...attributes: string[]];
+export type Key = readonly [objectType: ObjectType, ...attributes: string[]];
 
 /** Numbers in keys, padded so that they order as numbers. */
 export function orderedNumber(value: number): string {

@@ -9,6 +9,7 @@ import { fakeClock } from '#sim/seams.ts';
 import { compositeKey } from './keys.ts';
 import { PEOPLE, START_MS } from './network.test-kit.ts';
 import { samples } from './samples.test-kit.ts';
+import type { ObjectType } from './object-types.ts';
 import { claimedTime } from './table.ts';
 import { uicContract } from './uic.ts';
 
@@ -33,7 +34,7 @@ function stubOf({ name = 'putEntry', params, mspid = PEOPLE, state = new Map(), 
     getChannelID: () => 'uic',
     getCreator: () => ({ mspid, idBytes: utf8(certificate) }),
     getTxTimestamp: () => ({ seconds: START_MS / 1_000, nanos: 0 }),
-    createCompositeKey: (objectType, attributes) => compositeKey([objectType, ...attributes]),
+    createCompositeKey: (objectType, attributes) => compositeKey([objectType as ObjectType, ...attributes]),
     getState: async (key) => {
       if (failing !== undefined) throw failing;
       return state.get(key) ?? new Uint8Array(0);

@@ -12,6 +12,8 @@ import { accessRow, decideAccess, type AccessRow } from '#model/access.ts';
 import { errorRow } from '#model/errors.ts';
 import { OrgId, instant, type CallerId, type ChannelName, type Digest, type Instant } from '#model/ids.ts';
 import { orgClass, Role, type Caller, type ChannelKind } from '#model/orgs.ts';
+import { moveInputs, NOT_MOVED, type MoveState } from '#model/move.ts';
+import { decideWritable } from '#model/rules/move.ts';
 import { later } from '#model/rules/time.ts';
 import { codedRefusal, enforce, refuse } from '#model/rules/verdict.ts';
 import type { z } from 'zod';
@@ -74,6 +76,7 @@ async function runTransaction({ kind, rows }: Pick<Contract, 'kind' | 'rows'>, s
   const caller = readCaller(stub);
   enforce(decideAccess(caller, { kind, channel, transaction: fcn }));
   const input = parseInput(row.input, params);
+  if (row.access.kind === 'submit' && !Object.hasOwn(moveInputs, fcn)) enforce(decideWritable(await moveOf(stub)));
   const { output, event } = await row.run({ stub, caller, channel, now: clockOf(stub) }, input as never);
   if (row.event !== undefined) stub.setEvent(row.event, canonicalBytes(event ?? null));
   return canonicalBytes(output as Json);
@@ -122,6 +125,13 @@ export function claimedTime(stub: ContractStub): Instant {
 }
 
 export const TIME_FLOOR = ['time-floor'] as const;
+
+export const MOVE = ['move'] as const;
+
+/** Is the channel's state on its way out or in? Every transaction reads it, so one that was under way when that changed is judged a conflict. */
+export async function moveOf(stub: ContractStub): Promise<MoveState> {
+  return (await readState<MoveState>(stub, MOVE)) ?? NOT_MOVED;
+}
 
 /** Reads the floor once per transaction, and only for those that ask. */
 function clockOf(stub: ContractStub): () => Promise<Instant> {

@@ -3,6 +3,7 @@ import type { IndexEntryState } from '#model/uic.ts';
 import type { IndexTag } from '#model/ids.ts';
 import { decidePutEntry } from '#model/rules/uic.ts';
 import { codedRefusal, enforce, refuse } from '#model/rules/verdict.ts';
+import { moveRuns } from './move.ts';
 import { DONE } from './outputs.ts';
 import { pageUnder, readState, writeState } from './state.ts';
 import { defineContract } from './table.ts';
@@ -30,4 +31,6 @@ export const uicContract = defineContract('uic', {
   },
 
   setTimeFloor,
+
+  ...moveRuns('uic'),
 });

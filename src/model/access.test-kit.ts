@@ -11,6 +11,12 @@ uic putEntry        |     +      .      .     .        |     .      .      .    
 uic getEntry        |     +      .      .     .        |     .      .      .     .        |      .      .      .     .
 uic listEntries     |     +      .      .     .        |     .      .      .     .        |      .      .      .     .
 uic setTimeFloor    |     .      +      .     .        |     .      .      .     .        |      .      .      .     .
+uic readState       |     .      .      .     +        |     .      .      .     .        |      .      .      .     .
+uic getMove         |     +      +      .     +        |     .      .      .     .        |      .      .      .     .
+uic freezeChannel   |     .      .      .     +        |     .      .      .     .        |      .      .      .     .
+uic beginImport     |     .      .      .     +        |     .      .      .     .        |      .      .      .     .
+uic importChunk     |     .      .      .     +        |     .      .      .     .        |      .      .      .     .
+uic sealImport      |     .      .      .     +        |     .      .      .     .        |      .      .      .     .
 hdc linkOwner       |     .      .      .     .        |     .      +      .     .        |      .      .      .     .
 hdc anchorRecords   |     .      .      .     .        |     .      +      .     .        |      .      .      .     .
 hdc getAnchors      |     +      .      .     .        |     .      +      .     +        |      .      .      .     .
@@ -25,6 +31,12 @@ hdc getAccessHead   |     +      .      .     .        |     .      +      .    
 hdc orderErasure    |     +      .      .     .        |     .      .      .     .        |      .      .      .     .
 hdc recordErasure   |     .      .      .     .        |     .      +      .     .        |      .      .      .     .
 hdc setTimeFloor    |     .      .      .     .        |     .      +      .     .        |      .      .      .     .
+hdc readState       |     .      .      .     .        |     .      .      .     +        |      .      .      .     .
+hdc getMove         |     +      .      .     .        |     .      +      .     +        |      .      .      .     .
+hdc freezeChannel   |     .      .      .     .        |     .      .      .     +        |      .      .      .     .
+hdc beginImport     |     .      .      .     .        |     .      .      .     +        |      .      .      .     .
+hdc importChunk     |     .      .      .     .        |     .      .      .     +        |      .      .      .     .
+hdc sealImport      |     .      .      .     .        |     .      .      .     +        |      .      .      .     .
 drc publishTemplate |     .      .      .     .        |     .      .      .     .        |      .      +      .     .
 drc getTemplate     |     +      .      .     .        |     .      .      .     .        |      .      +      +     +
 drc listTemplates   |     +      .      .     .        |     .      .      .     .        |      .      +      +     +
@@ -41,6 +53,12 @@ drc listSlots       |     .      .      .     .        |     .      .      .    
 drc settle          |     .      .      .     .        |     .      .      .     .        |      .      +      .     .
 drc getStatement    |     .      .      .     .        |     .      .      .     .        |      .      +      .     +
 drc setTimeFloor    |     .      +      .     .        |     .      .      .     .        |      .      +      .     .
+drc readState       |     .      .      .     .        |     .      .      .     .        |      .      .      .     +
+drc getMove         |     +      .      .     .        |     .      .      .     .        |      .      +      .     +
+drc freezeChannel   |     .      .      .     .        |     .      .      .     .        |      .      .      .     +
+drc beginImport     |     .      .      .     .        |     .      .      .     .        |      .      .      .     +
+drc importChunk     |     .      .      .     .        |     .      .      .     .        |      .      .      .     +
+drc sealImport      |     .      .      .     .        |     .      .      .     .        |      .      .      .     +
 con found           |     .      +      .     +        |     .      +      .     +        |      .      +      .     +
 con getMembers      |     +      +      +     +        |     .      +      +     +        |      .      +      +     +
 con updateMember    |     .      +      .     +        |     .      +      .     +        |      .      +      .     +
@@ -52,6 +70,12 @@ con putCheckpoint   |     .      +      .     .        |     .      +      .    
 con getCheckpoint   |     +      +      +     +        |     .      +      +     +        |      .      +      +     +
 con findCheckpoint  |     +      +      +     +        |     .      +      +     +        |      .      +      +     +
 con setTimeFloor    |     .      +      .     .        |     .      +      .     .        |      .      +      .     .
+con readState       |     .      .      .     +        |     .      .      .     +        |      .      .      .     +
+con getMove         |     +      +      +     +        |     .      +      +     +        |      .      +      +     +
+con freezeChannel   |     .      .      .     +        |     .      .      .     +        |      .      .      .     +
+con beginImport     |     .      .      .     +        |     .      .      .     +        |      .      .      .     +
+con importChunk     |     .      .      .     +        |     .      .      .     +        |      .      .      .     +
+con sealImport      |     .      .      .     +        |     .      .      .     +        |      .      .      .     +
 `;
 
 export interface MatrixCell {

@@ -39,12 +39,23 @@ const memberSystems = ['uo/system', 'ho/system', 'duo/system'] as const;
 const memberVoices = [...memberSystems, 'uo/operator', 'ho/operator', 'duo/operator'] as const;
 const everyone = [...memberVoices, 'uo/person', 'uo/staff', 'ho/staff', 'duo/staff'] as const;
 
+/** Moving (docs/moving.md) is for administrators of those who run peers on the channel; where a state came from is for everybody who reads there. */
+const moveRows = <R extends Who, V extends Who>(operators: readonly V[], readers: readonly R[]) => ({
+  readState: { kind: 'evaluate', by: operators, only: 'member that runs a peer on the channel' },
+  getMove: { kind: 'evaluate', by: readers },
+  freezeChannel: { kind: 'submit', by: operators, only: 'member that runs a peer on the channel' },
+  beginImport: { kind: 'submit', by: operators, only: 'member that runs a peer on the channel' },
+  importChunk: { kind: 'submit', by: operators, only: 'member that runs a peer on the channel' },
+  sealImport: { kind: 'submit', by: operators, only: 'member that runs a peer on the channel' },
+}) as const;
+
 export const accessTable = {
   uic: {
     putEntry: { kind: 'submit', by: ['uo/person'], only: 'certificate not used before' },
     getEntry: { kind: 'evaluate', by: ['uo/person'] },
     listEntries: { kind: 'evaluate', by: ['uo/person'] },
     setTimeFloor: { kind: 'submit', by: ['uo/system'] },
+    ...moveRows(['uo/operator'], ['uo/system', 'uo/operator', 'uo/person']),
   },
   hdc: {
     linkOwner: { kind: 'submit', by: ['ho/system'], only: 'keeper of the channel' },
@@ -61,6 +72,7 @@ export const accessTable = {
     orderErasure: { kind: 'submit', by: ['uo/person'], only: 'owner of the subject' },
     recordErasure: { kind: 'submit', by: ['ho/system'], only: 'keeper of the channel' },
     setTimeFloor: { kind: 'submit', by: ['ho/system'], only: 'keeper of the channel' },
+    ...moveRows(['ho/operator'], [...keeperReads, 'uo/person']),
   },
   drc: {
     publishTemplate: { kind: 'submit', by: ['duo/system'], only: 'requester of the template' },
@@ -79,6 +91,7 @@ export const accessTable = {
     settle: { kind: 'submit', by: ['duo/system'], only: 'own organisation' },
     getStatement: { kind: 'evaluate', by: dataUserReads, only: 'own organisation' },
     setTimeFloor: { kind: 'submit', by: ['uo/system', 'duo/system'] },
+    ...moveRows(['duo/operator'], [...dataUserReads, 'uo/person']),
   },
   con: {
     found: { kind: 'submit', by: memberVoices, only: 'founding member' },
@@ -92,6 +105,7 @@ export const accessTable = {
     getCheckpoint: { kind: 'evaluate', by: everyone },
     findCheckpoint: { kind: 'evaluate', by: everyone },
     setTimeFloor: { kind: 'submit', by: memberSystems, only: 'member' },
+    ...moveRows(['uo/operator', 'ho/operator', 'duo/operator'], everyone),
   },
 } as const satisfies Record<ChannelKind, Record<string, AccessRow>>;
 

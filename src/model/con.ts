@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ChannelName, Digest, Instant, OrgId } from './ids.ts';
 import { Certificate, HpkePublicKey } from './messages.ts';
+import { moveInputs } from './move.ts';
 
 /** What the network map says of a member. */
 export const Member = z
@@ -40,6 +41,7 @@ export const conInputs = {
   /** The smallest checkpoint of the channel by that member that covers `size`. */
   findCheckpoint: z.strictObject({ channel: ChannelName, org: OrgId, size: z.int().min(1) }).readonly(),
   setTimeFloor: z.strictObject({ at: Instant }).readonly(),
+  ...moveInputs,
 } as const;
 
 export const ProposalState = z

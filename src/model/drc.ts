@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CallerId, Digest, Instant, OrgId, SlotTag, TemplateId, sealed } from './ids.ts';
 import { ANSWER_BYTES, Decision, INVITATION_BYTES, SLOT_BYTES } from './messages.ts';
 import { Amount, RequestTemplate, TemplateRef } from './template.ts';
+import { moveInputs } from './move.ts';
 
 export const SealedSlot = sealed(SLOT_BYTES);
 export const SealedInvitation = sealed(INVITATION_BYTES);
@@ -46,6 +47,7 @@ export const drcInputs = {
   settle: z.strictObject({ number: z.int().min(1) }).readonly(),
   getStatement: z.strictObject({ number: z.int().min(1) }).readonly(),
   setTimeFloor: z.strictObject({ at: Instant }).readonly(),
+  ...moveInputs,
 } as const;
 
 export const TemplateState = z.strictObject({ template: RequestTemplate, digest: Digest, publishedAt: Instant }).readonly();

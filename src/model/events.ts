@@ -2,12 +2,14 @@
  * The one catalogue of ledger events: the event of every transaction that writes, by channel kind. Payloads are
  * canonical JSON of ids and counts only. Audit, feeds and FHIR AuditEvent are projections of these.
  */
+import { moveEvents } from './move.ts';
 import type { ChannelKind } from './orgs.ts';
 
 export const ledgerEvents = {
   uic: {
     putEntry: 'entry-put',
     setTimeFloor: 'time-floor-set',
+    ...moveEvents,
   },
   hdc: {
     linkOwner: 'owner-linked',
@@ -19,6 +21,7 @@ export const ledgerEvents = {
     orderErasure: 'erasure-ordered',
     recordErasure: 'erasure-recorded',
     setTimeFloor: 'time-floor-set',
+    ...moveEvents,
   },
   drc: {
     publishTemplate: 'template-published',
@@ -32,6 +35,7 @@ export const ledgerEvents = {
     putErasure: 'erasure-put',
     settle: 'statement-settled',
     setTimeFloor: 'time-floor-set',
+    ...moveEvents,
   },
   con: {
     found: 'consortium-founded',
@@ -40,6 +44,7 @@ export const ledgerEvents = {
     vote: 'vote-cast',
     putCheckpoint: 'checkpoint-put',
     setTimeFloor: 'time-floor-set',
+    ...moveEvents,
   },
 } as const satisfies Record<ChannelKind, Record<string, string>>;
 

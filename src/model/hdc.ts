@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Digest, GrantId, Instant, OrgId, PairwiseId, RecordId, Signature, SlotTag, SubjectId } from './ids.ts';
 import { Purpose } from './template.ts';
+import { moveInputs } from './move.ts';
 
 /** Off- and on-ledger policy per kind of data (features 3.5) is keyed by this. */
 export const RecordClass = z.enum(['clinical', 'imaging', 'genomic', 'device', 'self-reported']);
@@ -60,6 +61,7 @@ export const hdcInputs = {
   orderErasure: z.strictObject({ subject: SubjectId, items: z.array(RecordId).min(1).max(1_000).readonly() }).readonly(),
   recordErasure: z.strictObject({ items: z.array(RecordId).min(1).max(1_000).readonly(), receiptDigest: Digest }).readonly(),
   setTimeFloor: z.strictObject({ at: Instant }).readonly(),
+  ...moveInputs,
 } as const;
 
 /** State under (`anchor`, id); `erased` once its owner had it erased. */

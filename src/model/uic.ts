@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { IndexTag, Instant, sealed } from './ids.ts';
 import { INDEX_ENTRY_BYTES } from './messages.ts';
+import { moveInputs } from './move.ts';
 
 export const SealedIndexEntry = sealed(INDEX_ENTRY_BYTES);
 
@@ -12,6 +13,7 @@ export const uicInputs = {
   /** The whole index page by page: a device that reads everything tells nobody which entries are its own. */
   listEntries: z.strictObject({ bookmark: z.string().max(400), pageSize: z.int().min(1).max(1_000) }).readonly(),
   setTimeFloor: z.strictObject({ at: Instant }).readonly(),
+  ...moveInputs,
 } as const;
 
 /** State under composite key (`entry`, tag). */
