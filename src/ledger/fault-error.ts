@@ -19,6 +19,11 @@ export function outcomeUnknown(fault: GatewayFault): boolean {
   return fault.code === grpcCode.unavailable || fault.code === grpcCode.deadlineExceeded || fault.code === grpcCode.cancelled || fault.code === grpcCode.internal;
 }
 
+/** Sentences by which peers and orderers refuse somebody, whatever the code (`internal/pkg/gateway`, `core/endorser`, `orderer/common` of Fabric 2.5). */
+const refusesCaller = /access denied|client identity expired|failed evaluating policy|permission denied/;
+const knowsNoChannel = /failed to get config for channel \[|Failed to get policy manager for channel \[/;
+const tooLarge = /exceeds maximum allowed/;
+
 /** The CodedError for a fault. */
 export function errorOfFault(fault: GatewayFault): CodedError {
   const texts = [...fault.refusals.map((refusal) => refusal.message), fault.message];
@@ -27,7 +32,9 @@ export function errorOfFault(fault: GatewayFault): CodedError {
     if (coded !== undefined) return coded;
   }
   const why = texts[0] ?? fault.message;
-  if (fault.code === grpcCode.permissionDenied || fault.code === grpcCode.unauthenticated || texts.some((text) => text.includes('access denied'))) {
+  if (texts.some((text) => knowsNoChannel.test(text))) return new CodedError('LEDGER_CHANNEL_UNKNOWN', 'There is no such channel on this ledger.', { why, next: 'Check the name of the channel and the address of the ledger.' }, { cause: fault });
+  if (texts.some((text) => tooLarge.test(text))) return new CodedError('LEDGER_TOO_LARGE', 'The transaction is larger than the ledger takes.', { why, next: 'Send it in parts.' }, { cause: fault });
+  if (fault.code === grpcCode.permissionDenied || fault.code === grpcCode.unauthenticated || texts.some((text) => refusesCaller.test(text))) {
     return new CodedError('LEDGER_ACCESS_DENIED', 'The ledger refused the caller.', { why, next: 'Use a certificate of a member of the channel that is valid and not revoked.' }, { cause: fault });
   }
   if (fault.code === grpcCode.unavailable || fault.code === grpcCode.deadlineExceeded || fault.code === grpcCode.cancelled) {

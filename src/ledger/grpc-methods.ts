@@ -8,9 +8,10 @@ export const grpcMethods = {
   chaincodeEvents: '/gateway.Gateway/ChaincodeEvents',
   deliver: '/protos.Deliver/Deliver',
   deliverFiltered: '/protos.Deliver/DeliverFiltered',
+  deliverPrivate: '/protos.Deliver/DeliverWithPrivateData',
 } as const;
 
 /** Trailer that carries `google.rpc.Status`. */
 export const STATUS_TRAILER = 'grpc-status-details-bin';
-/** Endorsement answers repeat arguments and write sets: larger than gRPC's own 4 MB. */
-export const MAX_MESSAGE = 64 * 1024 * 1024;
+/** What a Fabric peer takes and sends: endorsement answers repeat arguments and write sets, and are larger than gRPC's own 4 MB. */
+export const MAX_MESSAGE = 100 * 1024 * 1024;

@@ -55,4 +55,6 @@ export interface GatewayTransport {
   deliver(request: Uint8Array, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** The same with filtered blocks: ids, verdicts and event names only. For Fabric's own clients; ours do not use it. */
   deliverFiltered?(request: Uint8Array, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The same with the private data that the reader's organisation may see. For Fabric's own clients too. */
+  deliverPrivate?(request: Uint8Array, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }

@@ -26,6 +26,8 @@ export interface ChannelView {
   identify(serialised: Uint8Array): Identity | Refusal;
   /** May the identity use a resource (`peer/Propose`, `event/Block`, …)? */
   allows(resource: Resource, identity: Identity): boolean;
+  /** Path of the policy that guards the resource. */
+  policyOf(resource: Resource): string;
   /** Does a policy path hold for the signatories? */
   holds(path: string, identities: readonly Identity[]): boolean;
 }
@@ -73,6 +75,7 @@ export function viewOf(config: Config): ChannelView {
   }
   const verdicts = new Map<string, boolean>();
   const acls = Acls.decode(application.values.get('ACLs')?.value ?? new Uint8Array(0)).acls;
+  const policyOf = (resource: Resource): string => acls.get(resource)?.policyRef ?? defaultRules[resource];
   return {
     config, group, members: [...application.groups.keys()], peers: [...application.groups].filter(([, org]) => org.values.has('AnchorPeers')).map(([mspId]) => mspId),
     identify: (serialised) => {
@@ -85,10 +88,11 @@ export function viewOf(config: Config): ChannelView {
       const key = [resource, identity.mspId, ...identity.roles, ...identity.certificate.organizationalUnits].join('\0');
       const known = verdicts.get(key);
       if (known !== undefined) return known;
-      const verdict = holdsAt(group, acls.get(resource)?.policyRef ?? defaultRules[resource], [identity]);
+      const verdict = holdsAt(group, policyOf(resource), [identity]);
       verdicts.set(key, verdict);
       return verdict;
     },
+    policyOf,
     holds: (path, identities) => holdsAt(group, path, identities),
   };
 }

@@ -122,7 +122,7 @@ describe('revocation judged in the block', () => {
   });
 
   const nothing: StateReader = {
-    get: () => undefined, hasKeyPolicies: () => false, range: () => [], hash: () => undefined, privateValue: () => undefined, privateRange: () => [], history: () => [], transaction: () => undefined, block: () => undefined, height: () => 1, lastHash: () => undefined, rows: () => [],
+    get: () => undefined, hasKeyPolicies: () => false, range: () => [], hash: () => undefined, privateValue: () => undefined, privateRange: () => [], privateByHash: () => undefined, history: () => [], transaction: () => undefined, block: () => undefined, height: () => 1, lastHash: () => undefined, rows: () => [],
   };
 
   it.each<readonly [string, (org: TestOrg) => string, string]>([

@@ -1,86 +1,29 @@
-/** Streams: whole blocks (Fabric's Deliver service) and a contract's events, from any height and then live. */
-import { CodedError } from '#base/errors.ts';
+/** Fabric's Deliver service: whole blocks, filtered ones, and blocks with the private data that their reader may see. */
+import { isCoded } from '#base/errors.ts';
 import { validationCode } from '../codes.ts';
 import { Block, headerType, metadataSlot } from '../protos/common.ts';
-import { ChaincodeEventsRequest, ChaincodeEventsResponse, DeliverResponse, DeliverResponseBytes, deliverStatus, type FilteredBlock, SeekInfo, SeekPosition, SignedChaincodeEventsRequest } from '../protos/gateway.ts';
+import { DeliverResponse, DeliverResponseBytes, deliverStatus, type FilteredBlock, PrivateDeliverResponse, SeekInfo } from '../protos/gateway.ts';
 import { ChaincodeEventMessage } from '../protos/peer.ts';
+import { KVRWSet, type TxPvtReadWriteSet } from '../protos/rwset.ts';
 import type { Of } from '../wire.ts';
-import { readAction, readEnvelope } from '../transaction.ts';
-import { GatewayFault, grpcCode, isGatewayFault } from '../transport.ts';
+import { readAction, readEnvelope, type EnvelopeFacts } from '../transaction.ts';
+import { grpcCode, isGatewayFault, type GatewayFault } from '../transport.ts';
+import { blocks, startOf, stopOf, type Reader } from './block-stream.ts';
 import type { Channel } from './channel.ts';
 import type { Resource } from './channel-config.ts';
-import { authenticate, requireChannel, type GatewayParts } from './door.ts';
-import { isRefusal } from './msp.ts';
+import { authenticate, closing, type GatewayParts } from './door.ts';
+import { organisationsOf } from './policy.ts';
+import { readSets } from './prepared.ts';
 
 /** Fabric's `peer.authentication.timewindow`: a seek request is good for 15 minutes around its own time. */
 const TIME_WINDOW = 15 * 60_000;
+const NOTHING = new Uint8Array(0);
 
-/** Resolves at the next block, at close or when the signal aborts. */
-function nextBlock(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stop();
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const stop = channel.watch(done);
-    if (signal?.aborted === true || channel.closed) done();
-    else signal?.addEventListener('abort', done, { once: true });
-  });
-}
-
-interface Range {
-  readonly start: number;
-  /** Last block, inclusive; Infinity: go on live. */
-  readonly stop: number;
-  /** Fail instead of waiting for a block that is not there. */
-  readonly failIfMissing: boolean;
-}
-
-interface Reader {
-  readonly creator: Uint8Array;
+interface Delivery {
+  readonly request: Uint8Array;
   readonly resource: Resource;
-}
-
-/** Serialised blocks of the range. Membership is asked again whenever the channel's configuration changes. */
-async function* blocks(parts: GatewayParts, channel: Channel, { range, reader, signal }: { readonly range: Range; readonly reader: Reader; readonly signal: AbortSignal | undefined }): AsyncGenerator<Uint8Array> {
-  let view = channel.view;
-  for (let number = range.start; number <= range.stop; number++) {
-    while (number >= channel.height) {
-      if (range.failIfMissing) throw new GatewayFault(grpcCode.notFound, `block ${number} is not there`);
-      await nextBlock(channel, signal);
-      if (signal?.aborted === true) return;
-      if (channel.closed) throw new GatewayFault(grpcCode.unavailable, 'the ledger is closing');
-    }
-    if (view !== channel.view) {
-      view = channel.view;
-      const identity = view.identify(reader.creator);
-      if (isRefusal(identity) || !view.allows(reader.resource, identity)) throw new GatewayFault(grpcCode.permissionDenied, 'access denied: the reader is no longer admitted');
-    }
-    const identity = view.identify(reader.creator);
-    if (!isRefusal(identity) && parts.clock.now() > identity.certificate.notAfter) throw new GatewayFault(grpcCode.permissionDenied, 'access denied: client identity expired');
-    const bytes = channel.store.head.block(number);
-    if (bytes === undefined) throw new CodedError('LEDGER_CORRUPT', `Block ${number} of channel ${channel.name} is missing.`, { channel: channel.name, file: channel.store.file });
-    yield bytes;
-    if (signal?.aborted === true) return;
-    if (channel.closed) throw new GatewayFault(grpcCode.unavailable, 'the ledger is closing');
-  }
-}
-
-type Position = Of<typeof SeekPosition>;
-
-function startOf(channel: Channel, position: Position | undefined): number {
-  if (position?.oldest !== undefined) return 0;
-  if (position?.specified !== undefined) return position.specified.number;
-  if (position?.newest !== undefined) return Math.max(0, channel.height - 1);
-  return channel.height;
-}
-
-function stopOf(channel: Channel, position: Position | undefined): number {
-  if (position?.specified !== undefined) return position.specified.number;
-  if (position?.newest !== undefined) return channel.height - 1;
-  if (position?.oldest !== undefined) return 0;
-  return Number.POSITIVE_INFINITY;
+  readonly wrap: (block: Uint8Array, channel: Channel, mspId: string) => Uint8Array;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** peer.DeliverResponse messages for a signed SeekInfo; a refusal is a status message, as in Fabric. */
@@ -90,46 +33,88 @@ export function deliverBlocks(parts: GatewayParts, request: Uint8Array, signal: 
 
 /** The same with filtered blocks, for every member. */
 export function deliverFilteredBlocks(parts: GatewayParts, request: Uint8Array, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  return deliver(parts, { request, resource: 'event/FilteredBlock', wrap: (block, channelId) => DeliverResponse.encode({ filteredBlock: filter(block, channelId) }), signal });
+  return deliver(parts, { request, resource: 'event/FilteredBlock', wrap: (block, channel) => DeliverResponse.encode({ filteredBlock: filter(block, channel.name) }), signal });
+}
+
+/** The same with whole blocks and, by transaction, the private values of the collections that the reader's organisation is a member of. */
+export function deliverPrivateBlocks(parts: GatewayParts, request: Uint8Array, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  return deliver(parts, { request, resource: 'event/Block', wrap: (block, channel, mspId) => PrivateDeliverResponse.encode({ blockAndPrivateData: { block, privateDataMap: privateData(block, channel, mspId) } }), signal });
+}
+
+interface Filed {
+  readonly outer: EnvelopeFacts;
+  readonly code: number;
+}
+
+function filed(bytes: Uint8Array): { readonly number: number; readonly transactions: readonly Filed[] } {
+  const { header, data, metadata } = Block.decode(bytes);
+  const codes = metadata?.metadata[metadataSlot.transactionsFilter] ?? NOTHING;
+  return { number: header?.number ?? 0, transactions: (data?.data ?? []).map((envelope, index) => ({ outer: readEnvelope(envelope), code: codes[index] ?? validationCode.NOT_VALIDATED })) };
 }
 
 function filter(bytes: Uint8Array, channelId: string): Of<typeof FilteredBlock> {
-  const { header, data, metadata } = Block.decode(bytes);
-  const codes = metadata?.metadata[metadataSlot.transactionsFilter] ?? new Uint8Array(0);
-  const filteredTransactions = (data?.data ?? []).map((envelope, index) => {
-    const outer = readEnvelope(envelope);
-    const common = { txId: outer.channelHeader.txId, type: outer.channelHeader.type, txValidationCode: codes[index] ?? validationCode.NOT_VALIDATED };
-    if (outer.channelHeader.type !== headerType.endorserTransaction || common.txValidationCode !== validationCode.VALID) return { ...common, transactionActions: undefined };
-    const { action } = readAction(outer);
-    const event = action.events.length === 0 ? undefined : ChaincodeEventMessage.decode(action.events);
+  const { number, transactions } = filed(bytes);
+  const filteredTransactions = transactions.map(({ outer, code }) => {
+    const common = { txId: outer.channelHeader.txId, type: outer.channelHeader.type, txValidationCode: code };
+    if (outer.channelHeader.type !== headerType.endorserTransaction) return { ...common, transactionActions: undefined };
+    const event = eventOf(outer);
     // Names only: a filtered block never carries payloads.
-    return { ...common, transactionActions: { chaincodeActions: event === undefined ? [] : [{ chaincodeEvent: { ...event, payload: new Uint8Array(0) } }] } };
+    return { ...common, transactionActions: { chaincodeActions: event === undefined ? [] : [{ chaincodeEvent: { ...event, payload: NOTHING } }] } };
   });
-  return { channelId, number: header?.number ?? 0, filteredTransactions };
+  return { channelId, number, filteredTransactions };
 }
 
-interface Delivery {
-  readonly request: Uint8Array;
-  readonly resource: Resource;
-  readonly wrap: (block: Uint8Array, channelId: string) => Uint8Array;
-  readonly signal: AbortSignal | undefined;
+/** Of a transaction that is marked malformed there may be nothing to read. */
+function eventOf(outer: EnvelopeFacts): ChaincodeEventMessage | undefined {
+  try {
+    const { events } = readAction(outer).action;
+    return events.length === 0 ? undefined : ChaincodeEventMessage.decode(events);
+  } catch (error) {
+    if (isCoded(error, 'LEDGER_MALFORMED')) return undefined;
+    throw error;
+  }
+}
+
+/** Values that are still kept under the hashes that the block wrote: what was overwritten, deleted, purged or has expired is not there. */
+function privateData(bytes: Uint8Array, channel: Channel, mspId: string): { readonly key: number; readonly value: TxPvtReadWriteSet }[] {
+  const { number, transactions } = filed(bytes);
+  return transactions.flatMap(({ outer, code }, tx) => {
+    if (code !== validationCode.VALID || outer.channelHeader.type !== headerType.endorserTransaction) return [];
+    const nsPvtRwset = readSets(readAction(outer).action.results)
+      .map(({ namespace, collections }) => ({
+        namespace,
+        collectionPvtRwset: collections.filter(({ name }) => mayRead(channel, { namespace, collection: name, mspId })).flatMap(({ name, hashed }) => {
+          const kept = hashed.hashedWrites.map(({ keyHash }) => channel.store.head.privateByHash(namespace, name, keyHash)).filter((row) => row?.block === number && row.tx === tx);
+          return kept.length === 0 ? [] : [{ collectionName: name, rwset: KVRWSet.encode({ writes: kept.map((row) => ({ key: row?.key ?? '', isDelete: false, value: row?.value ?? NOTHING })) }) }];
+        }),
+      }))
+      .filter(({ collectionPvtRwset }) => collectionPvtRwset.length > 0);
+    return nsPvtRwset.length === 0 ? [] : [{ key: tx, value: { dataModel: 0, nsPvtRwset } }];
+  });
+}
+
+function mayRead(channel: Channel, { namespace, collection, mspId }: { readonly namespace: string; readonly collection: string; readonly mspId: string }): boolean {
+  const policy = channel.definition(namespace)?.collections.get(collection)?.memberOrgsPolicy?.signaturePolicy;
+  return policy !== undefined && organisationsOf(policy).includes(mspId);
 }
 
 async function* deliver(parts: GatewayParts, { request, resource, wrap, signal }: Delivery): AsyncGenerator<Uint8Array> {
   try {
-    const { channelHeader, signatureHeader, data, envelope } = readEnvelope(request);
-    const seek = SeekInfo.decode(data);
-    if (channelHeader.type !== headerType.deliverSeekInfo || seek.start === undefined) {
+    const asked = readSeek(parts, request);
+    if (typeof asked === 'number') {
+      yield DeliverResponse.encode({ status: asked });
+      return;
+    }
+    const { channel, outer, seek } = asked;
+    const reader: Reader = { creator: outer.signatureHeader.creator, resource };
+    const { mspId } = await authenticate(parts, channel, { ...reader, message: outer.envelope.payload, signature: outer.envelope.signature });
+    const start = startOf(channel, seek.start);
+    const range = { start, stop: stopOf(channel, seek.stop, start), failIfMissing: seek.behavior === 1 };
+    if (range.stop < start) {
       yield DeliverResponse.encode({ status: deliverStatus.badRequest });
       return;
     }
-    const channel = requireChannel(parts, channelHeader.channelId);
-    const { seconds } = channelHeader.timestamp ?? { seconds: 0 };
-    if (Math.abs(parts.clock.now() - seconds * 1000) > TIME_WINDOW) throw new GatewayFault(grpcCode.permissionDenied, 'access denied: the timestamp of the request is more than 15 minutes from the time of the ledger');
-    const reader: Reader = { creator: signatureHeader.creator, resource };
-    await authenticate(parts, channel, { ...reader, message: envelope.payload, signature: envelope.signature });
-    const range = { start: startOf(channel, seek.start), stop: stopOf(channel, seek.stop), failIfMissing: seek.behavior === 1 };
-    for await (const block of blocks(parts, channel, { range, reader, signal })) yield wrap(block, channel.name);
+    for await (const block of blocks(parts, channel, { range, reader, signal })) yield wrap(block, channel, mspId);
     if (signal?.aborted !== true) yield DeliverResponse.encode({ status: deliverStatus.success });
   } catch (error) {
     const status = isGatewayFault(error) ? statusOf(error) : undefined;
@@ -138,41 +123,31 @@ async function* deliver(parts: GatewayParts, { request, resource, wrap, signal }
   }
 }
 
-function statusOf(fault: GatewayFault): number | undefined {
-  if (fault.code === grpcCode.permissionDenied) return deliverStatus.forbidden;
-  if (fault.code === grpcCode.failedPrecondition || fault.code === grpcCode.notFound) return deliverStatus.notFound;
-  return fault.code === grpcCode.unavailable ? deliverStatus.serviceUnavailable : undefined;
+interface Asked {
+  readonly channel: Channel;
+  readonly outer: EnvelopeFacts;
+  readonly seek: Of<typeof SeekInfo>;
 }
 
-/** ChaincodeEventsResponse messages: one per block that holds events of valid transactions of the contract. */
-export async function* deliverEvents(parts: GatewayParts, request: Uint8Array, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  const signed = SignedChaincodeEventsRequest.decode(request);
-  const { channelId, chaincodeId, identity, startPosition, afterTransactionId } = ChaincodeEventsRequest.decode(signed.request);
-  const channel = requireChannel(parts, channelId);
-  const reader: Reader = { creator: identity, resource: 'gateway/ChaincodeEvents' };
-  await authenticate(parts, channel, { ...reader, message: signed.request, signature: signed.signature });
-  const range = { start: startOf(channel, startPosition), stop: Number.POSITIVE_INFINITY, failIfMissing: false };
-  let after = afterTransactionId;
-  for await (const bytes of blocks(parts, channel, { range, reader, signal })) {
-    const block = Block.decode(bytes);
-    const events = eventsOf(block, chaincodeId);
-    const at = after === '' ? -1 : events.findIndex((event) => event.txId === after);
-    if (at >= 0 || (block.header?.number ?? 0) > range.start) after = '';
-    const shown = events.slice(at + 1);
-    if (shown.length > 0) yield ChaincodeEventsResponse.encode({ events: shown, blockNumber: block.header?.number ?? 0 });
+/** The parts of a request, or the status that refuses it. */
+function readSeek(parts: GatewayParts, request: Uint8Array): Asked | number {
+  try {
+    const outer = readEnvelope(request);
+    const { channelHeader } = outer;
+    if (channelHeader.timestamp === undefined || Math.abs(parts.clock.now() - channelHeader.timestamp.seconds * 1000) > TIME_WINDOW) return deliverStatus.badRequest;
+    const channel = parts.channelOf(channelHeader.channelId);
+    if (channel === undefined) return deliverStatus.notFound;
+    if (channel.closed) throw closing();
+    const seek = SeekInfo.decode(outer.data);
+    return channelHeader.type !== headerType.deliverSeekInfo || seek.start === undefined || seek.stop === undefined ? deliverStatus.badRequest : { channel, outer, seek };
+  } catch (error) {
+    if (isCoded(error, 'LEDGER_MALFORMED')) return deliverStatus.badRequest;
+    throw error;
   }
 }
 
-function eventsOf(block: Block, contract: string): ChaincodeEventMessage[] {
-  const filter = block.metadata?.metadata[metadataSlot.transactionsFilter] ?? new Uint8Array(0);
-  const events: ChaincodeEventMessage[] = [];
-  (block.data?.data ?? []).forEach((bytes, index) => {
-    if (filter[index] !== validationCode.VALID) return;
-    const outer = readEnvelope(bytes);
-    if (outer.channelHeader.type !== headerType.endorserTransaction) return;
-    const { action } = readAction(outer);
-    const event = action.events.length === 0 ? undefined : ChaincodeEventMessage.decode(action.events);
-    if (event?.chaincodeId === contract) events.push(event);
-  });
-  return events;
+function statusOf(fault: GatewayFault): number | undefined {
+  if (fault.code === grpcCode.permissionDenied) return deliverStatus.forbidden;
+  if (fault.code === grpcCode.notFound) return deliverStatus.notFound;
+  return fault.code === grpcCode.unavailable ? deliverStatus.serviceUnavailable : undefined;
 }

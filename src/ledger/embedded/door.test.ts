@@ -83,23 +83,23 @@ describe('the door', () => {
   });
 
   it.each<readonly [string, () => Promise<{ proposalBytes: Uint8Array; signature: Uint8Array }>, number]>([
-    ['a signature by another key', async () => ({ ...(await proposal()), signature: await derSign(network.orgs.a.admin, (await proposal()).proposalBytes) }), grpcCode.permissionDenied],
-    ['a signature over other bytes', async () => ({ ...(await proposal()), signature: (await proposal()).signature }), grpcCode.permissionDenied],
-    ['a signature with high S', async () => { const made = await proposal(); return { ...made, signature: highS(made.signature) }; }, grpcCode.permissionDenied],
-    ['no signature', async () => ({ ...(await proposal()), signature: new Uint8Array(0) }), grpcCode.permissionDenied],
-    ['bytes that are no signature', async () => ({ ...(await proposal()), signature: utf8('signature') }), grpcCode.permissionDenied],
-    ['a certificate of another root that calls itself the same', () => proposal({ who: foreign }), grpcCode.permissionDenied],
-    ['a certificate under another organisation\'s name', () => proposal({ who: twoFaced }), grpcCode.permissionDenied],
-    ['a certificate without a role', () => proposal({ who: noUnit }), grpcCode.permissionDenied],
-    ['the authority itself', async () => { const key = await network.orgs.a.ca.privateKeyPkcs8(); const ca: TestIdentity = { ...a, certificate: network.orgs.a.ca.certificate, signer: { ...a.signer, sign: async (message) => sign('sha256', message, createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' })) } }; return proposal({ who: ca }); }, grpcCode.permissionDenied],
-    ['an organisation that is no member', () => proposal({ who: network.orgs.c.client }), grpcCode.permissionDenied],
-    ['a certificate that is no certificate', () => proposal({ who: { ...a, certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' } }), grpcCode.permissionDenied],
-    ['a transaction id that is not its hash', () => proposal({ header: () => ({ txId: '00'.repeat(32) }) }), grpcCode.invalidArgument],
-    ['an epoch', () => proposal({ header: () => ({ epoch: 1 }) }), grpcCode.invalidArgument],
-    ['another header type', () => proposal({ header: () => ({ type: 1 }) }), grpcCode.invalidArgument],
-    ['another contract in the header than in the call', () => proposal({ header: () => ({ extension: utf8('\u0012\u0006\u0012\u0004none') }) }), grpcCode.invalidArgument],
-    ['an unknown channel', () => proposal({ channel: 'nowhere' }), grpcCode.failedPrecondition],
-    ['a channel of others', () => proposal({ channel: 'theirs' }), grpcCode.permissionDenied],
+    ['a signature by another key', async () => ({ ...(await proposal()), signature: await derSign(network.orgs.a.admin, (await proposal()).proposalBytes) }), grpcCode.failedPrecondition],
+    ['a signature over other bytes', async () => ({ ...(await proposal()), signature: (await proposal()).signature }), grpcCode.failedPrecondition],
+    ['a signature with high S', async () => { const made = await proposal(); return { ...made, signature: highS(made.signature) }; }, grpcCode.failedPrecondition],
+    ['no signature', async () => ({ ...(await proposal()), signature: new Uint8Array(0) }), grpcCode.failedPrecondition],
+    ['bytes that are no signature', async () => ({ ...(await proposal()), signature: utf8('signature') }), grpcCode.failedPrecondition],
+    ['a certificate of another root that calls itself the same', () => proposal({ who: foreign }), grpcCode.failedPrecondition],
+    ['a certificate under another organisation\'s name', () => proposal({ who: twoFaced }), grpcCode.failedPrecondition],
+    ['a certificate without a role', () => proposal({ who: noUnit }), grpcCode.failedPrecondition],
+    ['the authority itself', async () => { const key = await network.orgs.a.ca.privateKeyPkcs8(); const ca: TestIdentity = { ...a, certificate: network.orgs.a.ca.certificate, signer: { ...a.signer, sign: async (message) => sign('sha256', message, createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' })) } }; return proposal({ who: ca }); }, grpcCode.failedPrecondition],
+    ['an organisation that is no member', () => proposal({ who: network.orgs.c.client }), grpcCode.failedPrecondition],
+    ['a certificate that is no certificate', () => proposal({ who: { ...a, certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' } }), grpcCode.failedPrecondition],
+    ['a transaction id that is not its hash', () => proposal({ header: () => ({ txId: '00'.repeat(32) }) }), grpcCode.failedPrecondition],
+    ['an epoch', () => proposal({ header: () => ({ epoch: 1 }) }), grpcCode.failedPrecondition],
+    ['another header type', () => proposal({ header: () => ({ type: 1 }) }), grpcCode.failedPrecondition],
+    ['another contract in the header than in the call', () => proposal({ header: () => ({ extension: utf8('\u0012\u0006\u0012\u0004none') }) }), grpcCode.failedPrecondition],
+    ['an unknown channel', () => proposal({ channel: 'nowhere' }), grpcCode.unavailable],
+    ['a channel of others', () => proposal({ channel: 'theirs' }), grpcCode.failedPrecondition],
     ['bytes that are no proposal', async () => ({ proposalBytes: utf8('hello'), signature: new Uint8Array(70) }), grpcCode.invalidArgument],
   ])('refuses %s', async (_name, make, code) => {
     await expect(evaluate(await make())).rejects.toMatchObject({ name: 'GatewayFault', code });
@@ -108,8 +108,8 @@ describe('the door', () => {
   it('refuses an expired certificate, by its own clock', async () => {
     await expect(evaluate(await proposal({ who: expired }))).resolves.toBeDefined();
     clock.advance(3 * 86_400_000);
-    await expect(evaluate(await proposal({ who: expired }))).rejects.toMatchObject({ code: grpcCode.permissionDenied, message: expect.stringContaining('expired') });
-    await expect(evaluate(await proposal({ who: expired, timestamp: start }))).rejects.toMatchObject({ code: grpcCode.permissionDenied });
+    await expect(evaluate(await proposal({ who: expired }))).rejects.toMatchObject({ code: grpcCode.unavailable, refusals: [{ message: expect.stringContaining('proposal client identity expired') }] });
+    await expect(evaluate(await proposal({ who: expired, timestamp: start }))).rejects.toMatchObject({ code: grpcCode.unavailable });
     await expect(evaluate(await proposal())).resolves.toBeDefined();
   });
 
@@ -218,15 +218,16 @@ describe('a block', () => {
 
   it('is not bothered with envelopes of which the creator\'s signature is wrong', async () => {
     const { payload } = await endorsed();
-    await expect(send(payload, { signature: new Uint8Array(70) })).rejects.toMatchObject({ code: grpcCode.permissionDenied });
-    await expect(send(payload, { who: network.orgs.a.admin })).rejects.toMatchObject({ code: grpcCode.permissionDenied });
-    await expect(send(payload, { signature: highS(await derSign(a, payload)) })).rejects.toMatchObject({ code: grpcCode.permissionDenied });
+    const forbidden = { code: grpcCode.aborted, message: expect.stringContaining('received unsuccessful response from orderer: status=FORBIDDEN') };
+    await expect(send(payload, { signature: new Uint8Array(70) })).rejects.toMatchObject(forbidden);
+    await expect(send(payload, { who: network.orgs.a.admin })).rejects.toMatchObject(forbidden);
+    await expect(send(payload, { signature: highS(await derSign(a, payload)) })).rejects.toMatchObject(forbidden);
   });
 
   it('nor with what is no envelope, too large, or no transaction', async () => {
     await expect(transport.submit(utf8('hello'))).rejects.toMatchObject({ code: grpcCode.invalidArgument });
     await expect(transport.submit(new Uint8Array(0))).rejects.toMatchObject({ code: grpcCode.invalidArgument });
-    await expect(send(new Uint8Array(11 * 1024 * 1024).fill(1))).rejects.toMatchObject({ code: grpcCode.invalidArgument });
+    await expect(send(new Uint8Array(11 * 1024 * 1024).fill(1))).rejects.toMatchObject({ code: grpcCode.aborted, message: expect.stringContaining('exceeds maximum allowed 10485760 bytes') });
     const { payload } = await endorsed();
     const outer = Payload.decode(payload);
     const header = outer.header as Of<typeof Header>;

@@ -1,10 +1,13 @@
 /** Who may come in: signature, membership, life of the certificate and the channel's access rules, before anything runs. */
 import type { Clock } from '#base/ports.ts';
-import { GatewayFault, grpcCode, type GrpcCode } from '../transport.ts';
+import { isCoded } from '#base/errors.ts';
+import { SerializedIdentity } from '../protos/common.ts';
+import { GatewayFault, grpcCode } from '../transport.ts';
 import type { Channel, CommittedTransaction } from './channel.ts';
 import type { Resource } from './channel-config.ts';
-import { isRefusal, type Identity } from './msp.ts';
+import { isRefusal, type Identity, type Refusal } from './msp.ts';
 import { verifyNative } from './native-signer.ts';
+import { policySentence, type Denial } from './refusal.ts';
 
 export interface GatewayParts {
   channelOf(name: string): Channel | undefined;
@@ -13,29 +16,66 @@ export interface GatewayParts {
   readonly clock: Clock;
 }
 
-/** A fault that carries a coded error whole. */
-export const codedFault = (code: GrpcCode, body: { readonly code: string; readonly message: string; readonly details?: Readonly<Record<string, unknown>> }): GatewayFault => new GatewayFault(code, JSON.stringify({ details: {}, ...body }));
-
-/** The channel, or a fault. */
-export function requireChannel(parts: GatewayParts, name: string): Channel {
-  const channel = parts.channelOf(name);
-  if (channel === undefined) throw codedFault(grpcCode.failedPrecondition, { code: 'LEDGER_CHANNEL_UNKNOWN', message: 'There is no such channel on this ledger.', details: { channel: name, next: 'Check the name of the channel and the address of the ledger.' } });
-  if (channel.closed) throw new GatewayFault(grpcCode.unavailable, 'the ledger is closing');
-  return channel;
+export interface Claim {
+  readonly creator: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly resource: Resource;
 }
 
-/** The refusal of a caller, in Fabric's words. */
-export const denied = (why: string): GatewayFault => new GatewayFault(grpcCode.permissionDenied, `access denied: ${why}`);
+export const isDenial = (answer: Identity | Denial): answer is Denial => 'denied' in answer;
 
-/** Who signed `message`, when they may use the resource. Faults with PERMISSION_DENIED otherwise. */
-export async function authenticate(parts: GatewayParts, channel: Channel, request: { readonly creator: Uint8Array; readonly message: Uint8Array; readonly signature: Uint8Array; readonly resource: Resource }): Promise<Identity> {
-  const identity = channel.view.identify(request.creator);
-  if (isRefusal(identity)) throw denied(`channel [${channel.name}] creator org unknown, creator is malformed, or certificate refused: ${identity.refused}`);
+export const closing = (): GatewayFault => new GatewayFault(grpcCode.unavailable, 'the ledger is closing');
+
+/** Who signed `message`, when they may use the resource. */
+export async function admit(parts: GatewayParts, channel: Channel, claim: Claim): Promise<Identity | Denial> {
+  const identity = identify(channel, claim.creator);
+  if (isRefusal(identity)) return refusedIdentity(claim.creator, identity, channel);
+  const { mspId, certificate } = identity;
   const now = parts.clock.now();
-  if (now > identity.certificate.notAfter) throw denied(`client identity expired: the certificate ended at ${identity.certificate.notAfter}, it is ${now}`);
-  if (now < identity.certificate.notBefore) throw denied(`client identity is not valid yet: the certificate begins at ${identity.certificate.notBefore}, it is ${now}`);
-  if (!channel.view.allows(request.resource, identity)) throw denied(`the policy for [${request.resource}] on channel [${channel.name}] is not satisfied by this role`);
-  if (!(await verifyNative(identity.key, request.message, request.signature))) throw denied(`channel [${channel.name}] the signature is invalid`);
+  if (now > certificate.notAfter) return { denied: 'expired', mspId, why: `the certificate ended at ${new Date(certificate.notAfter).toISOString()}` };
+  if (now < certificate.notBefore) return { denied: 'invalid', mspId, why: `the certificate begins at ${new Date(certificate.notBefore).toISOString()}` };
+  if (!(await verifyNative(identity.key, claim.message, claim.signature))) return { denied: 'invalid', mspId, why: 'the signature is invalid' };
+  if (!channel.view.allows(claim.resource, identity)) return { denied: 'policy', mspId, why: 'access denied: the role of the certificate is not enough' };
   return identity;
 }
 
+function identify(channel: Channel, creator: Uint8Array): Identity | Refusal {
+  try {
+    return channel.view.identify(creator);
+  } catch (error) {
+    if (isCoded(error, 'LEDGER_MALFORMED')) return { refused: 'The creator cannot be decoded.' };
+    throw error;
+  }
+}
+
+/** Fabric tells a certificate that its MSP cannot place from one that it knows and does not accept (revoked, no role). */
+function refusedIdentity(creator: Uint8Array, { refused }: Refusal, channel: Channel): Denial {
+  const mspId = mspIdOf(creator);
+  const placed = channel.view.members.includes(mspId) && /revoked|must carry exactly one|begins outside/.test(refused);
+  return { denied: placed ? 'invalid' : 'unknown', mspId, why: refused };
+}
+
+function mspIdOf(creator: Uint8Array): string {
+  try {
+    return SerializedIdentity.decode(creator).mspId;
+  } catch (error) {
+    if (isCoded(error, 'LEDGER_MALFORMED')) return '';
+    throw error;
+  }
+}
+
+/** The channel for whoever signs a request about it. Faults with PERMISSION_DENIED: a peer tells nobody which channels there are. */
+export function requireChannel(parts: GatewayParts, name: string): Channel {
+  const channel = parts.channelOf(name);
+  if (channel === undefined) throw new GatewayFault(grpcCode.permissionDenied, `Failed to get policy manager for channel [${name}]`);
+  if (channel.closed) throw closing();
+  return channel;
+}
+
+/** The caller of a status, event or block request. Faults with PERMISSION_DENIED otherwise. */
+export async function authenticate(parts: GatewayParts, channel: Channel, claim: Claim): Promise<Identity> {
+  const answer = await admit(parts, channel, claim);
+  if (isDenial(answer)) throw new GatewayFault(grpcCode.permissionDenied, policySentence(channel.view.policyOf(claim.resource), answer.why));
+  return answer;
+}

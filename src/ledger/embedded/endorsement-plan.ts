@@ -1,11 +1,11 @@
 /** Which peers must endorse: enough for the contract's policy and for the policies of the keys that are written. */
 import { SignaturePolicyEnvelope } from '../protos/config.ts';
-import { GatewayFault, grpcCode } from '../transport.ts';
 import type { Channel } from './channel.ts';
 import { LIFECYCLE } from './lifecycle.ts';
 import { isRefusal, type Identity } from './msp.ts';
 import { satisfies } from './policy.ts';
 import type { Peer } from './peer.ts';
+import { endorseFault } from './refusal.ts';
 
 export interface Plan {
   readonly first: Peer;
@@ -19,14 +19,11 @@ export interface PlanInput {
   readonly written: ReadonlyMap<string, readonly string[]>;
   readonly first: Peer;
   readonly peers: readonly Peer[];
-  /** The client named the organisations and answers for their number. */
-  readonly fixed: boolean;
 }
 
 /** The smallest row of peers, beginning with the first, that satisfies everything. Faults with FAILED_PRECONDITION when there is none. */
-export function endorsementPlan({ channel, contract, written, first, peers, fixed }: PlanInput): Plan {
+export function endorsementPlan({ channel, contract, written, first, peers }: PlanInput): Plan {
   const rest = peers.filter((peer) => peer !== first);
-  if (fixed) return { first, others: rest };
   const demands = demandsOf(channel, contract, written);
   const chosen: Peer[] = [];
   const enough = (demand: (identities: readonly Identity[]) => boolean, extra: readonly Peer[]): boolean => demand(identitiesOf(channel, [first, ...chosen, ...extra]));
@@ -34,7 +31,7 @@ export function endorsementPlan({ channel, contract, written, first, peers, fixe
     while (!enough(demand, [])) {
       const left = rest.filter((peer) => !chosen.includes(peer));
       const next = left.find((peer) => enough(demand, [peer])) ?? left.find((peer) => helps(demand, channel, [first, ...chosen], peer)) ?? left[0];
-      if (next === undefined) throw new GatewayFault(grpcCode.failedPrecondition, `no combination of peers can be derived which satisfy the endorsement policy: ${contract} on ${channel.name}`);
+      if (next === undefined) throw endorseFault.noCombination();
       chosen.push(next);
     }
   }

@@ -1,18 +1,31 @@
 /** Fabric's Gateway and Deliver services over gRPC, so that unmodified Fabric clients work against the embedded ledger. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { createSecureContext } from 'node:tls';
 import { Metadata, Server, ServerCredentials, type handleUnaryCall, type ServerDuplexStream, type ServerWritableStream, type ServiceDefinition } from '@grpc/grpc-js';
-import { CodedError } from '#base/errors.ts';
+import { equalBytes } from '#base/bytes.ts';
+import { CodedError, isCoded } from '#base/errors.ts';
 import { grpcMethods, MAX_MESSAGE, STATUS_TRAILER } from '../grpc-methods.ts';
 import { encodeFault } from '../http-transport.ts';
+import { DeliverResponse, DeliverResponseBytes, deliverStatus } from '../protos/gateway.ts';
+import { readEnvelope } from '../transaction.ts';
 import { GatewayFault, grpcCode, isGatewayFault, type GatewayTransport } from '../transport.ts';
+
+export interface ServerTls {
+  /** PEM, the certificate first, then those that issued it. */
+  readonly certificate: string;
+  readonly privateKey: string;
+  /** PEM of the authorities whose clients may connect; absent: anybody may, and what they may do depends on their signatures alone. */
+  readonly clientAuthorities?: string;
+}
 
 export interface GrpcServerOptions {
   readonly transport: GatewayTransport;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** PEM. Without it the server speaks plaintext and takes only loopback addresses. */
-  readonly tls?: { readonly certificate: string; readonly privateKey: string };
+  /** Without it the server speaks plaintext and takes only loopback addresses. */
+  readonly tls?: ServerTls;
 }
 
 export interface GrpcServer {
@@ -23,19 +36,21 @@ export interface GrpcServer {
 const same = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 const method = (path: string, { requestStream, responseStream }: { readonly requestStream: boolean; readonly responseStream: boolean }) => ({ path, requestStream, responseStream, requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same });
 const unary = { requestStream: false, responseStream: false };
+const bothWays = { requestStream: true, responseStream: true };
 
 const gatewayService: ServiceDefinition = {
   evaluate: method(grpcMethods.evaluate, unary), endorse: method(grpcMethods.endorse, unary), submit: method(grpcMethods.submit, unary), commitStatus: method(grpcMethods.commitStatus, unary),
   chaincodeEvents: method(grpcMethods.chaincodeEvents, { requestStream: false, responseStream: true }),
 };
 const deliverService: ServiceDefinition = {
-  deliver: method(grpcMethods.deliver, { requestStream: true, responseStream: true }), deliverFiltered: method(grpcMethods.deliverFiltered, { requestStream: true, responseStream: true }),
+  deliver: method(grpcMethods.deliver, bothWays), deliverFiltered: method(grpcMethods.deliverFiltered, bothWays), deliverPrivate: method(grpcMethods.deliverPrivate, bothWays),
 };
 
 function statusOf(error: unknown): { readonly code: number; readonly details: string; readonly metadata: Metadata } {
   const fault = isGatewayFault(error) ? error : new GatewayFault(grpcCode.internal, 'the ledger failed inside');
   const metadata = new Metadata();
-  metadata.set(STATUS_TRAILER, same(encodeFault(fault)));
+  // As in Fabric, the trailer comes only with what peers said; the rest is in code and message.
+  if (fault.refusals.length > 0) metadata.set(STATUS_TRAILER, same(encodeFault(fault)));
   return { code: fault.code, details: fault.message, metadata };
 }
 
@@ -64,19 +79,64 @@ async function pour(call: Stream, source: AsyncIterable<Uint8Array>, stop: Abort
   }
 }
 
-function serveDeliver(run: (request: Uint8Array, signal: AbortSignal) => AsyncIterable<Uint8Array>) {
-  return (call: ServerDuplexStream<Uint8Array, Uint8Array>): void => {
+type Deliver = (request: Uint8Array, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+type DeliverCall = ServerDuplexStream<Uint8Array, Uint8Array>;
+
+/** The next request is read when the one before has ended well; any other status ends the stream, as in Fabric. */
+async function* deliverAll(call: DeliverCall, { run, mutual, signal }: { readonly run: Deliver; readonly mutual: boolean; readonly signal: AbortSignal }): AsyncGenerator<Uint8Array> {
+  for await (const request of call as AsyncIterable<Uint8Array>) {
+    if (mutual && !bound(call, request)) {
+      yield DeliverResponse.encode({ status: deliverStatus.badRequest });
+      return;
+    }
+    for await (const message of run(request, signal)) {
+      yield message;
+      const status = STATUS_TAG === message[0] ? DeliverResponseBytes.decode(message).status : undefined;
+      if (status !== undefined && status !== deliverStatus.success) return;
+    }
+  }
+}
+
+/** Field 1, a varint: `status` comes alone. */
+const STATUS_TAG = 0x08;
+
+/** Under mutual TLS a seek names the hash of the client's TLS certificate, so that nobody replays it over a connection of his own. */
+function bound(call: DeliverCall, request: Uint8Array): boolean {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  try {
+    return certificate !== undefined && equalBytes(createHash('sha256').update(certificate.raw).digest(), readEnvelope(request).channelHeader.tlsCertHash);
+  } catch (error) {
+    if (isCoded(error, 'LEDGER_MALFORMED')) return false;
+    throw error;
+  }
+}
+
+function serveDeliver(run: Deliver, mutual: boolean) {
+  return (call: DeliverCall): void => {
     const stop = new AbortController();
-    // One seek per stream, as Fabric's clients do; a later one would end the first.
-    call.once('data', (request: Uint8Array) => void pour(call, run(request, stop.signal), stop));
-    call.on('end', () => stop.abort());
     call.on('error', () => stop.abort());
+    void pour(call, deliverAll(call, { run, mutual, signal: stop.signal }), stop);
   };
 }
 
-/** Starts serving. Throws LEDGER_PORT when the address cannot be had, LEDGER_TLS_NEEDED for plaintext off loopback. */
+/** Checks the pair before the port is opened. Throws LEDGER_TLS_INVALID. */
+function credentialsOf(tls: ServerTls | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const { certificate, privateKey, clientAuthorities } = tls;
+  try {
+    createSecureContext({ cert: certificate, key: privateKey, ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities }) });
+  } catch (cause) {
+    throw new CodedError('LEDGER_TLS_INVALID', 'The TLS certificate and key cannot be used.', { why: 'They are not PEM, or do not belong together.', next: 'Give the certificate (with its chain) and its private key, both as PEM.' }, { cause });
+  }
+  return ServerCredentials.createSsl(clientAuthorities === undefined ? null : Buffer.from(clientAuthorities), [{ cert_chain: Buffer.from(certificate), private_key: Buffer.from(privateKey) }], clientAuthorities !== undefined);
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** Starts serving. Throws LEDGER_PORT when the address cannot be had, LEDGER_TLS_NEEDED for plaintext off loopback, LEDGER_TLS_INVALID. */
 export async function serveGrpc({ transport, host, port, tls }: GrpcServerOptions): Promise<GrpcServer> {
-  if (tls === undefined && !['127.0.0.1', '::1', 'localhost'].includes(host)) throw new CodedError('LEDGER_TLS_NEEDED', `The ledger is not served in plaintext on ${host}.`, { next: 'Give a certificate and key, or serve on 127.0.0.1.', host });
+  if (tls === undefined && !isLoopback(host)) throw new CodedError('LEDGER_TLS_NEEDED', `The ledger is not served in plaintext on ${host}.`, { next: 'Give a certificate and key, or serve on 127.0.0.1.', host });
+  const credentials = credentialsOf(tls);
   const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE, 'grpc.max_send_message_length': MAX_MESSAGE });
   server.addService(gatewayService, {
     evaluate: serveUnary((request, signal) => transport.evaluate(request, signal)), endorse: serveUnary((request, signal) => transport.endorse(request, signal)), submit: serveUnary((request, signal) => transport.submit(request, signal)),
@@ -86,19 +146,20 @@ export async function serveGrpc({ transport, host, port, tls }: GrpcServerOption
       void pour(call, transport.chaincodeEvents(call.request, stop.signal), stop);
     },
   });
-  const filtered = transport.deliverFiltered?.bind(transport);
-  server.addService(deliverService, {
-    deliver: serveDeliver((request, signal) => transport.deliver(request, signal)),
-    ...(filtered === undefined ? {} : { deliverFiltered: serveDeliver((request, signal) => filtered(request, signal)) }),
-  });
-  const credentials = tls === undefined ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ cert_chain: Buffer.from(tls.certificate), private_key: Buffer.from(tls.privateKey) }]);
-  const bound = await new Promise<number>((resolve, reject) => {
+  const mutual = tls?.clientAuthorities !== undefined;
+  const offered = ([name, run]: readonly [string, Deliver | undefined]) => (run === undefined ? [] : [[name, serveDeliver(run, mutual)] as const]);
+  server.addService(deliverService, Object.fromEntries([['deliver', transport.deliver], ['deliverFiltered', transport.deliverFiltered], ['deliverPrivate', transport.deliverPrivate]].flatMap((one) => offered(one as [string, Deliver | undefined]))));
+  const bound = await bind(server, { host, port, credentials });
+  return { port: bound, close: () => closeServer(server) };
+}
+
+function bind(server: Server, { host, port, credentials }: { readonly host: string; readonly port: number; readonly credentials: ServerCredentials }): Promise<number> {
+  return new Promise((resolve, reject) => {
     server.bindAsync(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, credentials, (error, actual) => {
       if (error === null) resolve(actual);
       else reject(new CodedError('LEDGER_PORT', `The ledger cannot be served on ${host}:${port}.`, { why: 'The port is in use or may not be opened.', next: 'Choose another port.', host, port }, { cause: error }));
     });
   });
-  return { port: bound, close: () => closeServer(server) };
 }
 
 /** Streams never end by themselves: whoever is still there after the shutdown began is cut off. */

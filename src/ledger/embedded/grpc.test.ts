@@ -73,7 +73,7 @@ describe("Fabric's own client, unmodified", () => {
     const contract = enter(network.orgs.a.client).getContract('probe');
     await expect(contract.submitTransaction('run', steps(['refuse', 'PROBE_SAYS_NO']))).rejects.toMatchObject({ name: 'EndorseError', code: 10, details: [{ mspId: 'OrgA', message: expect.stringContaining('PROBE_SAYS_NO') }] });
     await expect(contract.evaluateTransaction('run', steps(['crash']))).rejects.toMatchObject({ code: 2, details: [{ message: 'chaincode response 500, the probe broke' }] });
-    await expect(enter(network.orgs.c.client).getContract('probe').evaluateTransaction('run', steps(['get', 'x']))).rejects.toMatchObject({ code: 7, message: expect.stringContaining('access denied') });
+    await expect(enter(network.orgs.c.client).getContract('probe').evaluateTransaction('run', steps(['get', 'x']))).rejects.toMatchObject({ code: 9, message: expect.stringContaining('access denied') });
   });
 
   it('hears chaincode events, replayed and live', async () => {

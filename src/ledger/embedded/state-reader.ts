@@ -37,6 +37,8 @@ export interface StateReader {
   hash(namespace: string, collection: string, keyHash: Uint8Array): StoredHash | undefined;
   privateValue(namespace: string, collection: string, key: string): StoredValue | undefined;
   privateRange(namespace: string, collection: string, bounds: { readonly start: string; readonly end: string }): StoredRow[];
+  /** The value kept under a hashed key, with the key itself. */
+  privateByHash(namespace: string, collection: string, keyHash: Uint8Array): StoredRow | undefined;
   /** Where a key was written, newest first. */
   history(namespace: string, key: string): { readonly block: number; readonly tx: number }[];
   transaction(txId: string): TransactionPlace | undefined;
@@ -67,6 +69,7 @@ const sql = {
   hash: 'SELECT value_hash AS valueHash, block, tx FROM hashes WHERE namespace = ? AND collection = ? AND key_hash = ?',
   privateValue: 'SELECT value, block, tx, NULL AS policy FROM private WHERE namespace = ? AND collection = ? AND key = ?',
   privateRange: 'SELECT key, value, block, tx, NULL AS policy FROM private WHERE namespace = ? AND collection = ? AND key >= ? AND (? = 0 OR key < ?) ORDER BY key',
+  privateByHash: 'SELECT key, value, block, tx, NULL AS policy FROM private WHERE namespace = ? AND collection = ? AND key_hash = ?',
   history: 'SELECT block, tx FROM history WHERE namespace = ? AND key = ? ORDER BY block DESC, tx DESC',
   transaction: 'SELECT block, tx, code FROM transactions WHERE tx_id = ?',
   block: 'SELECT bytes FROM blocks WHERE number = ?',
@@ -106,6 +109,7 @@ export function createStateReader(database: DatabaseSync, where: Where): StateRe
     hash: (namespace, collection, keyHash) => one<StoredHash>(sql.hash, namespace, collection, keyHash),
     privateValue: (namespace, collection, key) => one<StoredValue>(sql.privateValue, namespace, collection, utf8(key)),
     privateRange: (namespace, collection, { start, end }) => rows(sql.privateRange, namespace, collection, utf8(start), end === '' ? 0 : 1, utf8(end)),
+    privateByHash: (namespace, collection, keyHash) => rows(sql.privateByHash, namespace, collection, keyHash)[0],
     history: (namespace, key) => all<{ block: number; tx: number }>(sql.history, namespace, utf8(key)),
     transaction: (txId) => one<TransactionPlace>(sql.transaction, txId),
     block: (number) => one<{ bytes: Uint8Array }>(sql.block, number)?.bytes,

@@ -11,6 +11,8 @@ export interface GrpcTransportOptions {
   readonly tlsRootCertificate?: string;
   /** Name in the server's certificate, where it is not the host's. */
   readonly serverName?: string;
+  /** PEM, where the server asks its clients for a TLS certificate. */
+  readonly clientTls?: { readonly certificate: string; readonly privateKey: string };
 }
 
 export interface GrpcTransport extends GatewayTransport {
@@ -59,9 +61,10 @@ async function* read(stream: ClientReadableStream<Uint8Array>, signal: AbortSign
 }
 
 /** Opens a connection; gRPC dials, and dials again, by itself. */
-export function createGrpcTransport({ address, tlsRootCertificate, serverName }: GrpcTransportOptions): GrpcTransport {
+export function createGrpcTransport({ address, tlsRootCertificate, serverName, clientTls }: GrpcTransportOptions): GrpcTransport {
   const options = { 'grpc.max_receive_message_length': MAX_MESSAGE, 'grpc.max_send_message_length': MAX_MESSAGE, ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }) };
-  const client = new Client(address, tlsRootCertificate === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(tlsRootCertificate)), options);
+  const pem = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
+  const client = new Client(address, tlsRootCertificate === undefined ? credentials.createInsecure() : credentials.createSsl(pem(tlsRootCertificate), pem(clientTls?.privateKey), pem(clientTls?.certificate)), options);
   const unary = (path: string) => (request: Uint8Array, signal?: AbortSignal) => call(client, path, { request, signal });
   const seek = (path: string) => (request: Uint8Array, signal?: AbortSignal) => {
     const stream = client.makeBidiStreamRequest(path, same, keep, new Metadata(), {} satisfies CallOptions);
@@ -71,7 +74,7 @@ export function createGrpcTransport({ address, tlsRootCertificate, serverName }:
   return {
     evaluate: unary(grpcMethods.evaluate), endorse: unary(grpcMethods.endorse), submit: unary(grpcMethods.submit), commitStatus: unary(grpcMethods.commitStatus),
     chaincodeEvents: (request, signal) => read(client.makeServerStreamRequest(grpcMethods.chaincodeEvents, same, keep, request), signal),
-    deliver: seek(grpcMethods.deliver), deliverFiltered: seek(grpcMethods.deliverFiltered),
+    deliver: seek(grpcMethods.deliver), deliverFiltered: seek(grpcMethods.deliverFiltered), deliverPrivate: seek(grpcMethods.deliverPrivate),
     close: () => client.close(),
   };
 }

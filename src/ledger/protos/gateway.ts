@@ -1,6 +1,7 @@
 /** The Gateway and Deliver services' messages (fabric-protos `gateway/gateway.proto`, `orderer/ab.proto`, `peer/events.proto`). */
 import { Block, Envelope } from './common.ts';
 import { ChaincodeEventMessage, Response, SignedProposal } from './peer.ts';
+import { TxPvtReadWriteSet } from './rwset.ts';
 import { bytes, int, list, message, optionalInt, str, strList, sub, uint } from '../wire.ts';
 
 export const EvaluateRequest = message({ transactionId: str(1), channelId: str(2), proposedTransaction: sub(3, SignedProposal), targetOrganizations: strList(4) });
@@ -34,6 +35,10 @@ export const FilteredBlock = message({ channelId: str(1), number: uint(2), filte
 export const DeliverResponse = message({ status: optionalInt(1), block: sub(2, Block), filteredBlock: sub(3, FilteredBlock) });
 /** The same message with the block left as its bytes, so that a block is decoded by whoever wants its parts. */
 export const DeliverResponseBytes = message({ status: optionalInt(1), block: bytes(2) });
+/** An entry of `map<uint64, rwset.TxPvtReadWriteSet>`: what a transaction of the block wrote privately. */
+const PrivateEntry = message({ key: uint(1), value: sub(2, TxPvtReadWriteSet) });
+/** `peer.BlockAndPrivateData` inside its DeliverResponse; the block as its bytes. */
+export const PrivateDeliverResponse = message({ status: optionalInt(1), blockAndPrivateData: sub(4, message({ block: bytes(1), privateDataMap: list(2, PrivateEntry) })) });
 /** `common.Status` */
 export const deliverStatus = { success: 200, badRequest: 400, forbidden: 403, notFound: 404, serviceUnavailable: 503 } as const;
 

@@ -18,6 +18,7 @@ export const ledgerErrors = {
   LEDGER_DEPLOY_REFUSED: { status: 409, issue: 'business-rule', exit: 3, sentence: 'The contract cannot be defined on the channel.', next: 'Attach the peers of most organisations of the channel first.', retry: false },
   LEDGER_PORT: { status: 500, issue: 'exception', exit: 3, sentence: 'The ledger cannot be served on this address.', next: 'Choose another port.', retry: false },
   LEDGER_TLS_NEEDED: { status: 500, issue: 'security', exit: 3, sentence: 'The ledger is not served in plaintext beyond this machine.', next: 'Give a certificate and key, or serve on 127.0.0.1.', retry: false },
+  LEDGER_TLS_INVALID: { status: 500, issue: 'security', exit: 3, sentence: 'The TLS certificate and key of the ledger cannot be used.', next: 'Give the certificate (with its chain) and its private key, both as PEM.', retry: false },
   LEDGER_TOO_LARGE: { status: 413, issue: 'too-long', exit: 2, sentence: 'The transaction is larger than the ledger takes.', next: 'Send it in parts.', retry: false },
   LEDGER_CLOSED: { status: 503, issue: 'transient', exit: 5, sentence: 'The ledger is closing.', next: 'Try again when it runs.', retry: true },
   LEDGER_DISK_FULL: { status: 507, issue: 'no-store', exit: 1, sentence: 'The disk of the ledger is full; the block was not written.', next: 'Free space and try again; reading goes on, and nothing acknowledged is lost.', retry: true },
@@ -29,4 +30,8 @@ export const ledgerErrors = {
   LEDGER_STORAGE: { status: 500, issue: 'exception', exit: 1, sentence: 'The file of a channel cannot be read or written.', next: 'Look at the disk and the rights on the folder.', retry: true },
   LEDGER_FILE_VERSION: { status: 500, issue: 'not-supported', exit: 3, sentence: 'The channel file has a format that this program does not know.', next: 'Run the version of healthkeep that wrote it.', retry: false },
   LEDGER_NETWORK_FILE: { status: 500, issue: 'invalid', exit: 3, sentence: 'The description of the Fabric network cannot be used.', next: 'Start the network first; it writes the file.', retry: false },
+  LEDGER_CONTRACT_UNREACHABLE: { status: 503, issue: 'transient', exit: 5, sentence: 'The program that runs the contract cannot be reached.', next: 'Start the program; the ledger connects to it again by itself.', retry: true },
+  LEDGER_CONTRACT_TIMEOUT: { status: 504, issue: 'timeout', exit: 5, sentence: 'The contract took too long.', next: 'Look at what the contract was doing; nothing was written.', retry: false },
+  LEDGER_CONTRACT_PROTOCOL: { status: 502, issue: 'structure', exit: 1, sentence: 'The program that runs the contract does not keep to the protocol.', next: 'Check that address and package id belong to the contract.', retry: false },
+  LEDGER_CHAINCODE_ID: { status: 500, issue: 'invalid', exit: 2, sentence: 'The package id of the contract is not one.', next: 'Copy what peer lifecycle chaincode calculatepackageid prints.', retry: false },
 } as const satisfies Record<string, ErrorRow>;
