@@ -84,6 +84,7 @@ export function fromBase64url(text: string): Bytes {
 
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
+  if (typeof Buffer !== 'undefined') return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
   let text = '';
   for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
   return text;

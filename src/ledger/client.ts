@@ -4,6 +4,7 @@
  * client builds the proposal, the signer signs it.
  */
 import type { Json } from '#base/canonical-json.ts';
+import type { Hash } from './transaction.ts';
 
 /** An X.509 identity and the means to sign with its key. */
 export interface LedgerSigner {
@@ -12,6 +13,8 @@ export interface LedgerSigner {
   readonly certificate: string;
   /** DER ECDSA P-256 signature with low S over SHA-256 of the message (Fabric's MSP refuses high S). */
   sign(message: Uint8Array): Promise<Uint8Array>;
+  /** SHA-256 where the platform has a faster one than ours. */
+  readonly hash?: Hash;
 }
 
 export interface TransactionCall {

@@ -11,7 +11,7 @@ import {
   ChaincodeEventsRequest, ChaincodeEventsResponse, CommitStatusRequest, CommitStatusResponse, DeliverResponseBytes, deliverStatus, EndorseRequest, EndorseResponse, EvaluateRequest, EvaluateResponse, SeekInfo,
   SignedChaincodeEventsRequest, SignedCommitStatusRequest, SubmitRequest,
 } from './protos/gateway.ts';
-import { newProposal, readAction, readEnvelope, serialiseIdentity, timestampOf, transactionId } from './transaction.ts';
+import { newProposal, readAction, serialiseIdentity, timestampOf, transactionId } from './transaction.ts';
 import { grpcCode, isGatewayFault, type GatewayTransport } from './transport.ts';
 import { message, sub } from './wire.ts';
 
@@ -48,7 +48,7 @@ function propose({ clock, random }: LedgerClientParts, call: TransactionCall): {
   return newProposal({
     channel: call.channel, contract: call.contract, args: [utf8(call.name), utf8(canonicalJson(call.input))], creator: creatorOf(call.signer), nonce: random.bytes(24), timestamp: call.timestamp ?? clock.now(),
     ...(call.transient === undefined ? {} : { transient: call.transient }),
-  });
+  }, call.signer.hash);
 }
 
 /** The contract's answer. Throws LEDGER_ANSWER_INVALID when it is not JSON. */
@@ -106,9 +106,10 @@ async function submitOnce(parts: LedgerClientParts, call: TransactionCall): Prom
 
 /** The client signs only the transaction it proposed. Returns the contract's payload. */
 function checkedAnswer({ txId, payload }: { readonly txId: string; readonly payload: Uint8Array }): Uint8Array {
-  const outer = readEnvelope(Envelope.encode({ payload }));
-  if (outer.channelHeader.txId !== txId) throw new CodedError('LEDGER_ENDORSEMENT_FAILED', 'The gateway returned another transaction than the one proposed.', { next: 'Do not trust this gateway; use another.', txId });
-  return readAction(outer).action.response?.payload ?? new Uint8Array(0);
+  const { header, data } = Payload.decode(payload);
+  const channelHeader = ChannelHeader.decode(header?.channelHeader ?? new Uint8Array(0));
+  if (channelHeader.txId !== txId) throw new CodedError('LEDGER_ENDORSEMENT_FAILED', 'The gateway returned another transaction than the one proposed.', { next: 'Do not trust this gateway; use another.', txId });
+  return readAction({ data, channelHeader }).action.response?.payload ?? new Uint8Array(0);
 }
 
 interface Submission {

@@ -37,8 +37,8 @@ export function timestampOf(milliseconds: number): { readonly seconds: number; r
 }
 
 /** Unsigned proposal bytes and the transaction's id. */
-export function newProposal(parts: ProposalParts): { readonly txId: string; readonly bytes: Uint8Array } {
-  const txId = transactionId(parts.nonce, parts.creator);
+export function newProposal(parts: ProposalParts, hash: Hash = sha256): { readonly txId: string; readonly bytes: Uint8Array } {
+  const txId = transactionId(parts.nonce, parts.creator, hash);
   const chaincodeId = { name: parts.contract };
   const header = Header.encode({
     channelHeader: ChannelHeader.encode({

@@ -1,6 +1,6 @@
-import { generateKeyPairSync, verify } from 'node:crypto';
+import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { signOffThread, verifyOffThread } from './crypto-pool.ts';
+import { KEYS_KEPT, signOffThread, verifyOffThread } from './crypto-pool.ts';
 import { createTraffic } from './traffic.ts';
 import { realScheduler } from '#sim/seams.ts';
 
@@ -13,6 +13,19 @@ describe('signatures off the main thread', () => {
     signatures.forEach((signature, index) => expect(verify('sha256', message(index), (pairs[index % 5] as (typeof pairs)[0]).publicKey, signature)).toBe(true));
     const verdicts = await Promise.all(signatures.map((signature, index) => verifyOffThread((pairs[(index + (index % 7 === 3 ? 1 : 0)) % 5] as (typeof pairs)[0]).publicKey, message(index), signature)));
     expect(verdicts).toEqual(signatures.map((_, index) => index % 7 !== 3));
+  });
+
+  it('are right for more keys than a worker holds, also for one that was pushed out', async () => {
+    const strangers = Array.from({ length: KEYS_KEPT + 200 }, (_, index) => {
+      const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      return { publicKey, signature: sign('sha256', message(index), privateKey) };
+    });
+    const check = (index: number): Promise<boolean> => {
+      const { publicKey, signature } = strangers[index] as (typeof strangers)[0];
+      return verifyOffThread(publicKey, message(index), signature);
+    };
+    const order = [...strangers.keys(), ...Array.from({ length: 300 }, (_, index) => index)];
+    expect((await Promise.all(order.map(check))).every((right) => right)).toBe(true);
   });
 
   it('that are garbage are wrong, not fatal', async () => {

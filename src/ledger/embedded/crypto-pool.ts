@@ -19,34 +19,45 @@ interface Operation {
 const BUSY = 6;
 /** Batches a worker may have at once: enough to work on while the main thread writes a block. */
 const OUTSTANDING = 8;
-const LARGEST_BATCH = 16;
+const LARGEST_BATCH = 32;
+/** Keys that a worker holds at once. More than a batch has, so that no key of a batch pushes out another of it. */
+export const KEYS_KEPT = 4_096;
 const NONE = new Uint8Array(0);
 
 interface Line {
   readonly worker: Worker;
   readonly batches: Map<number, readonly Operation[]>;
-  readonly seen: Set<number>;
+  /** Where the worker keeps each key; the least recently used comes first and gives way when all places are taken. */
+  readonly places: Map<KeyObject, number>;
 }
 
 const queue: Operation[] = [];
 const lines: Line[] = [];
-const numbers = new WeakMap<KeyObject, number>();
 let unfinished = 0;
-let lastNumber = 0;
 let lastBatch = 0;
 let scheduled = false;
 
-/** Keys are numbered once; the worker keeps what it was sent. */
-function numberOf(key: KeyObject): number {
-  const known = numbers.get(key);
-  if (known !== undefined) return known;
-  numbers.set(key, ++lastNumber);
-  return lastNumber;
+/** The worker's place for a key, and whether it has to be sent there first. */
+function placeOf({ places }: Line, key: KeyObject): { readonly place: number; readonly fresh: boolean } {
+  const known = places.get(key);
+  if (known !== undefined) {
+    places.delete(key);
+    places.set(key, known);
+    return { place: known, fresh: false };
+  }
+  let place = places.size;
+  if (place === KEYS_KEPT) {
+    const [oldest, freed] = places.entries().next().value as [KeyObject, number];
+    places.delete(oldest);
+    place = freed;
+  }
+  places.set(key, place);
+  return { place, fresh: true };
 }
 
 function openLine(): Line {
   const worker = new Worker(new URL('./crypto-worker.ts', import.meta.url), { name: 'ledger-crypto' });
-  const line: Line = { worker, batches: new Map(), seen: new Set() };
+  const line: Line = { worker, batches: new Map(), places: new Map() };
   worker.on('message', (result: BatchResult) => finish(line, result));
   worker.on('error', () => abandon(line));
   worker.on('exit', () => abandon(line));
@@ -84,14 +95,11 @@ function pack(line: Line, operations: readonly Operation[]): Batch {
   const keys: (readonly [number, KeyObject])[] = [];
   let at = 0;
   operations.forEach(({ kind, key, message, signature }, index) => {
-    const number = numberOf(key);
-    if (!line.seen.has(number)) {
-      line.seen.add(number);
-      keys.push([number, key]);
-    }
+    const { place, fresh } = placeOf(line, key);
+    if (fresh) keys.push([place, key]);
     data.set(message, at);
     data.set(signature, at + message.length);
-    table.set([kind, number, at, message.length, at + message.length, signature.length], index * ROW);
+    table.set([kind, place, at, message.length, at + message.length, signature.length], index * ROW);
     at += message.length + signature.length;
   });
   return { id: ++lastBatch, table, data, keys };

@@ -5,7 +5,7 @@
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 
-/** Row of the table: kind, key number, start and length of the message, start and length of the signature. */
+/** Row of the table: kind, place of the key, start and length of the message, start and length of the signature. */
 export const ROW = 6;
 export const kinds = { sign: 0, verify: 1 } as const;
 
@@ -13,7 +13,7 @@ export interface Batch {
   readonly id: number;
   readonly table: Int32Array;
   readonly data: Uint8Array;
-  /** Keys that the worker has not seen yet, by number. */
+  /** Keys to be put into their places first; what was there before is dropped. */
   readonly keys: readonly (readonly [number, KeyObject])[];
 }
 
@@ -27,17 +27,17 @@ export interface BatchResult {
   readonly signatures: Uint8Array;
 }
 
-const known = new Map<number, KeyObject>();
+const known: KeyObject[] = [];
 
 function work({ id, table, data, keys }: Batch): BatchResult {
-  for (const [number, key] of keys) known.set(number, key);
+  for (const [place, key] of keys) known[place] = key;
   const count = table.length / ROW;
   const verdicts = new Uint8Array(count);
   const signatures = new Uint8Array(count * SLOT);
   for (let row = 0; row < count; row++) {
     const at = row * ROW;
-    const [kind = 0, number = 0, start = 0, length = 0, signatureStart = 0, signatureLength = 0] = [table[at], table[at + 1], table[at + 2], table[at + 3], table[at + 4], table[at + 5]];
-    const key = known.get(number);
+    const [kind = 0, place = 0, start = 0, length = 0, signatureStart = 0, signatureLength = 0] = [table[at], table[at + 1], table[at + 2], table[at + 3], table[at + 4], table[at + 5]];
+    const key = known[place];
     const message = data.subarray(start, start + length);
     if (key === undefined) continue;
     try {

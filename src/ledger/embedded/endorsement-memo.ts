@@ -1,5 +1,4 @@
 /** What this process endorsed a moment ago: its signatures need no second check, and private values wait here for their block (Fabric's transient store). */
-import { equalBytes } from '#base/bytes.ts';
 import type { Endorsement } from '../protos/peer.ts';
 import type { TxPvtReadWriteSet } from '../protos/rwset.ts';
 import type { KnownEndorsements } from './prepared.ts';
@@ -15,6 +14,8 @@ export interface EndorsementMemo extends KnownEndorsements {
   privateSet(txId: string): TxPvtReadWriteSet | undefined;
   forget(txId: string): void;
 }
+
+const equalBytes = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compare(left, right) === 0;
 
 /** Transactions endorsed and never submitted must not fill the memory. */
 const LIMIT = 10_000;

@@ -81,12 +81,41 @@ function rootOf(pem: Uint8Array, lists: FabricMspConfig['revocationList']): Root
   return { certificate, key, revoked };
 }
 
+/** Where a PEM certificate's signature ends: 16 characters of chance that tell certificates apart. */
+const TAIL = { from: -52, to: -36 } as const;
+const RECENT = 256;
+
+/** Answers for whole byte strings, found by a short piece of them and then compared in full: cheaper than a key of a kilobyte. */
+function createRecent<T>(): { get(bytes: Buffer): T | undefined; set(bytes: Buffer, answer: T): void } {
+  const entries = new Map<string, { readonly bytes: Buffer; readonly answer: T }>();
+  const pieceOf = (bytes: Buffer): string => bytes.toString('latin1', Math.max(0, bytes.length + TAIL.from), Math.max(0, bytes.length + TAIL.to));
+  return {
+    get: (bytes) => {
+      const entry = entries.get(pieceOf(bytes));
+      return entry?.bytes.equals(bytes) === true ? entry.answer : undefined;
+    },
+    set: (bytes, answer) => {
+      if (entries.size >= RECENT) entries.delete(entries.keys().next().value as string);
+      entries.set(pieceOf(bytes), { bytes: Buffer.from(bytes), answer });
+    },
+  };
+}
+
 /** An organisation's MSP from its definition in the channel configuration. Throws LEDGER_MALFORMED. */
 export function createMsp(config: FabricMspConfig): Msp {
   const roots = config.rootCerts.map((pem) => rootOf(pem, config.revocationList));
+  const recent = createRecent<Identity | Refusal>();
   const fingerprints = roots.map((root) => toHex(root.certificate.fingerprint)).join();
   const chain = (pem: Uint8Array): Identity | Refusal => {
-    const memo = `${config.name}\0${fingerprints}\0${Buffer.from(pem.buffer, pem.byteOffset, pem.length).toString('latin1')}`;
+    const text = Buffer.from(pem.buffer, pem.byteOffset, pem.length);
+    const known = recent.get(text);
+    if (known !== undefined) return known;
+    const answer = remembered(text);
+    recent.set(text, answer);
+    return answer;
+  };
+  const remembered = (pem: Buffer): Identity | Refusal => {
+    const memo = `${config.name}\0${fingerprints}\0${pem.toString('latin1')}`;
     const known = memory.get(memo);
     if (known !== undefined) return known;
     try {

@@ -3,6 +3,7 @@ import { createPrivateKey, createPublicKey, verify, type KeyObject } from 'node:
 import type { LedgerSigner } from '../client.ts';
 import { isLowS, withLowS } from '../low-s.ts';
 import { signOffThread, verifyOffThread } from './crypto-pool.ts';
+import { nativeHash } from './hash.ts';
 
 export interface NativeSignerParts {
   readonly mspId: string;
@@ -14,7 +15,7 @@ export interface NativeSignerParts {
 /** The Node twin of `createSigner`, from a PKCS #8 key. */
 export function createNativeSigner({ mspId, certificate, privateKeyPkcs8 }: NativeSignerParts): LedgerSigner {
   const key = createPrivateKey({ key: Buffer.from(privateKeyPkcs8), format: 'der', type: 'pkcs8' });
-  return { mspId, certificate, sign: async (message) => withLowS(await signOffThread(key, message)) };
+  return { mspId, certificate, hash: nativeHash, sign: async (message) => withLowS(await signOffThread(key, message)) };
 }
 
 /** A public key from SubjectPublicKeyInfo (DER). */
