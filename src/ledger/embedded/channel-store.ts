@@ -5,6 +5,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { utf8 } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
+import { digestOf } from './block-digest.ts';
 import { openWriter } from './channel-file.ts';
 import { noBugs, type PlantedBugs } from './planted.ts';
 import { createStateReader, type StateReader } from './state-reader.ts';
@@ -64,6 +65,7 @@ const PAGE_BYTES = 4096;
 
 const insert = {
   block: 'INSERT INTO blocks VALUES (?, ?, ?)',
+  digest: 'INSERT INTO digests VALUES (?, ?)',
   transaction: 'INSERT OR IGNORE INTO transactions VALUES (?, ?, ?, ?)',
   state: 'INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)',
   deleteState: 'DELETE FROM state WHERE namespace = ? AND key = ?',
@@ -236,6 +238,7 @@ function forgetFrom(run: Run, number: number): void {
 
 function writeChain(run: Run, block: NewBlock): void {
   run(insert.block, block.number, block.hash, block.bytes);
+  run(insert.digest, block.number, digestOf(block));
   block.transactions.forEach(({ txId, code }, tx) => {
     if (txId !== '') run(insert.transaction, txId, block.number, tx, code);
   });

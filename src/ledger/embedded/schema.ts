@@ -3,8 +3,11 @@
 /** `hkch`: marks a file as a channel (https://www.sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x686b6368;
 
-/** Written into `PRAGMA user_version`; a file of another version is refused rather than guessed at. */
-export const SCHEMA_VERSION = 1;
+/** Written into `PRAGMA user_version`. Older files are brought here by upgrade.ts; newer ones are refused rather than guessed at. */
+export const SCHEMA_VERSION = 2;
+
+/** Since format 2: what a block's bytes were when they were written (block-digest.ts). */
+export const digestTable = 'CREATE TABLE digests (block INTEGER PRIMARY KEY, digest BLOB NOT NULL) STRICT;';
 
 export const schema = `
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
@@ -18,5 +21,6 @@ CREATE INDEX private_by_hash ON private (namespace, collection, key_hash);
 CREATE INDEX private_by_expiry ON private (expires) WHERE expires IS NOT NULL;
 CREATE INDEX hashes_by_expiry ON hashes (expires) WHERE expires IS NOT NULL;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+${digestTable}
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
