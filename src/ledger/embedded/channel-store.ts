@@ -234,6 +234,7 @@ function guardNumber({ number }: NewBlock, { height, where }: { readonly height:
 /** `lower-height` */
 function forgetFrom(run: Run, number: number): void {
   run('DELETE FROM blocks WHERE number >= ?', number);
+  run('DELETE FROM digests WHERE block >= ?', number);
 }
 
 function writeChain(run: Run, block: NewBlock): void {
