@@ -5,6 +5,7 @@ import { contractErrors } from './errors/contracts.ts';
 import { cryptoErrors } from './errors/crypto.ts';
 import { deviceErrors } from './errors/device.ts';
 import { ledgerErrors } from './errors/ledger.ts';
+import { moveErrors } from './errors/move.ts';
 import { orgErrors } from './errors/org.ts';
 import { recordsErrors } from './errors/records.ts';
 import { storeErrors } from './errors/store.ts';
@@ -33,6 +34,7 @@ export const errorTable = {
   ...cryptoErrors,
   ...deviceErrors,
   ...ledgerErrors,
+  ...moveErrors,
   ...orgErrors,
   ...recordsErrors,
   ...storeErrors,
