@@ -4,6 +4,7 @@ import { fakeClock, realScheduler, seededRandom } from '#sim/seams.ts';
 import { createTestOrg, type TestOrg } from '../consortium.test-kit.ts';
 import { createLedgerClient } from '../gateway-client.ts';
 import { openEmbeddedLedger, type EmbeddedLedger } from '../embedded/ledger.ts';
+import type { Chaincode } from '../stub.ts';
 import type { GatewayTransport } from '../transport.ts';
 import { channels, type Harness } from './harness.ts';
 import { probe } from './probe.ts';
@@ -18,12 +19,14 @@ export interface TestNetwork {
 export interface TestNetworkOptions {
   readonly folder?: string;
   readonly clock?: Clock;
+  /** What runs as `probe` and as `helper`; the probe in this process unless said otherwise. */
+  readonly chaincode?: (name: 'probe' | 'helper') => Chaincode;
 }
 
 let clients = 0;
 
 /** Three organisations, four channels, the probe and its helper on each. */
-export async function openTestNetwork({ folder = ':memory:', clock = fakeClock(Date.UTC(2026, 0, 5, 12, 34, 56)) }: TestNetworkOptions = {}): Promise<TestNetwork> {
+export async function openTestNetwork({ folder = ':memory:', clock = fakeClock(Date.UTC(2026, 0, 5, 12, 34, 56)), chaincode = () => probe }: TestNetworkOptions = {}): Promise<TestNetwork> {
   const [a, b, c, orderer] = await Promise.all(['OrgA', 'OrgB', 'OrgC', 'ORD-test'].map((name) => createTestOrg(name, clock))) as [TestOrg, TestOrg, TestOrg, TestOrg];
   const ordererKey = await orderer.issue('orderer', 'orderer');
   const ledger = await openEmbeddedLedger({ folder, clock, random: seededRandom('network'), scheduler: realScheduler, log: silentLog, orderer: { ...ordererKey, rootCertificate: orderer.ca.certificate } });
@@ -36,8 +39,8 @@ export async function openTestNetwork({ folder = ':memory:', clock = fakeClock(D
     const mine = { name: 'mine', members: [a.mspId] };
     const both = { name: 'both', members: [a.mspId, b.mspId] };
     const open = { name: 'open', members: [a.mspId], memberOnlyRead: false, memberOnlyWrite: false };
-    await ledger.deploy({ channel: name, name: 'probe', chaincode: probe, needed: needed[name], collections: name === 'pair' || name === 'either' ? [mine, both, open] : [] });
-    await ledger.deploy({ channel: name, name: 'helper', chaincode: probe, needed: needed[name] });
+    await ledger.deploy({ channel: name, name: 'probe', chaincode: chaincode('probe'), needed: needed[name], collections: name === 'pair' || name === 'either' ? [mine, both, open] : [] });
+    await ledger.deploy({ channel: name, name: 'helper', chaincode: chaincode('helper'), needed: needed[name] });
   }
   return {
     ledger, orgs: { a, b, c }, clock,

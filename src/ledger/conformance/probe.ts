@@ -97,6 +97,13 @@ const otherCalls: Readonly<Record<string, Call>> = {
   crash: () => {
     throw new Error('the probe broke');
   },
+  /** Never answers. */
+  hang: () => new Promise<never>(() => undefined),
+  /** Leaves a rejection that nobody handles, as a forgotten await does, and never answers. */
+  abandon: () => {
+    void Promise.reject(new Error('nobody waits for this'));
+    return new Promise<never>(() => undefined);
+  },
   // Differs at every run: two endorsers never agree.
   disagree: (stub, [key]) => stub.putState(s(key), utf8(String(disagreement++))),
   invoke: async (stub, [name, steps, channel]) => {

@@ -172,6 +172,7 @@ export const transactionCases: readonly Case[] = [
     },
   },
   { rule: 'a call to a channel whose member one is not fails', run: async (l) => expect(l.submit('a', 'solo', [['invoke', 'probe', '[]', l.channel('theirs')]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
+  { rule: 'a contract may not call itself in its own transaction', run: async (l) => expect(l.evaluate('a', 'solo', [['invoke', 'probe', '[]', '']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringMatching(/txid: [0-9a-f]{64}\(.*\) exists/) } }) },
   { rule: 'a called contract\'s refusal comes back as its response', run: async (l) => expect((await l.evaluate('a', 'solo', [['invoke', 'helper', JSON.stringify([['refuse', 'HELPER_NO']]), '']]))[0]).toEqual([500, expect.stringContaining('HELPER_NO')]) },
   { rule: 'an abort before the start stops a submission', run: async (l) => expect(l.client.submit({ ...named(l, 'empty'), signal: AbortSignal.abort() })).rejects.toThrow() },
 ];

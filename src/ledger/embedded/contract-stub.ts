@@ -1,7 +1,8 @@
 /** The `ContractStub` of a contract in this process, over the peer's calls. Semantics and error texts follow fabric-shim 2.5. */
 import { fromUtf8, utf8 } from '#base/bytes.ts';
 import { compositeKey, compositeRange, openRange, privateRange, splitComposite, type Bounds } from '../key-rules.ts';
-import type { ContractStub, QueryIterator, QueryPage, StateEntry } from '../stub.ts';
+import { pageAnswer, queryAnswer } from '../query-answer.ts';
+import type { ContractStub, QueryIterator } from '../stub.ts';
 import { createPeerCalls, type CallContext, type PeerCalls } from './peer-calls.ts';
 import type { Batches } from './simulation.ts';
 
@@ -16,9 +17,6 @@ export interface PeerSide {
   readonly context: CallContext;
   readonly calls: PeerCalls;
 }
-
-type Both<T> = Promise<QueryIterator<T>> & AsyncIterable<T>;
-type BothPages<T> = Promise<QueryPage<T>> & AsyncIterable<T>;
 
 const peerSides = new WeakMap<ContractStub, PeerSide>();
 
@@ -44,25 +42,6 @@ function iterate<T>(batches: Batches<T>): QueryIterator<T> {
     },
     [Symbol.asyncIterator]: () => ({ next: step as () => Promise<IteratorResult<T>> }),
   };
-}
-
-/** A promise that can also be iterated, as in fabric-shim. `make` runs at once; its exception becomes the rejection. */
-function both<T>(make: () => QueryIterator<T>): Both<T> {
-  const promise = new Promise<QueryIterator<T>>((resolve) => resolve(make()));
-  return Object.assign(promise, {
-    async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-      yield* await promise;
-    },
-  });
-}
-
-function bothPages<T>(make: () => QueryPage<T>): BothPages<T> {
-  const promise = new Promise<QueryPage<T>>((resolve) => resolve(make()));
-  return Object.assign(promise, {
-    async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-      yield* (await promise).iterator;
-    },
-  });
 }
 
 /** A stub for one call. */
@@ -109,8 +88,8 @@ function stateCalls(calls: PeerCalls): StateCalls {
 type QueryCalls = Pick<ContractStub, 'getStateByRange' | 'getStateByRangeWithPagination' | 'getStateByPartialCompositeKey' | 'getStateByPartialCompositeKeyWithPagination' | 'getHistoryForKey'>;
 
 function queryCalls(calls: PeerCalls): QueryCalls {
-  const scan = (bounds: () => Bounds): Both<StateEntry> => both(() => iterate(calls.range('', bounds())));
-  const page = (bounds: () => Bounds, size: number, bookmark: string): BothPages<StateEntry> => bothPages(() => {
+  const scan = (bounds: () => Bounds) => queryAnswer(() => iterate(calls.range('', bounds())));
+  const page = (bounds: () => Bounds, size: number, bookmark: string) => pageAnswer(() => {
     const { items, bookmark: next } = calls.page(bounds(), { size, bookmark });
     return { iterator: iterate({ next: () => ({ items, more: false }) }), metadata: { fetchedRecordsCount: items.length, bookmark: next } };
   });
@@ -119,7 +98,7 @@ function queryCalls(calls: PeerCalls): QueryCalls {
     getStateByRangeWithPagination: (start, end, pageSize, bookmark = '') => page(() => openRange(start, end), pageSize, bookmark),
     getStateByPartialCompositeKey: (objectType, attributes) => scan(() => compositeRange(objectType, attributes)),
     getStateByPartialCompositeKeyWithPagination: (objectType, attributes, pageSize, bookmark = '') => page(() => compositeRange(objectType, attributes), pageSize, bookmark),
-    getHistoryForKey: (key) => both(() => iterate(calls.history(key))),
+    getHistoryForKey: (key) => queryAnswer(() => iterate(calls.history(key))),
   };
 }
 
@@ -138,7 +117,7 @@ function privateCalls(calls: PeerCalls): PrivateCalls {
     putPrivateData: async (collection, key, value) => calls.putState(named(collection), key, value),
     deletePrivateData: async (collection, key) => calls.deleteState(named(collection), key),
     purgePrivateData: async (collection, key) => calls.purge(named(collection), key),
-    getPrivateDataByRange: (collection, start, end) => both(() => iterate(calls.range(named(collection), privateRange(start, end)))),
-    getPrivateDataByPartialCompositeKey: (collection, objectType, attributes) => both(() => iterate(calls.range(named(collection), compositeRange(objectType, attributes)))),
+    getPrivateDataByRange: (collection, start, end) => queryAnswer(() => iterate(calls.range(named(collection), privateRange(start, end)))),
+    getPrivateDataByPartialCompositeKey: (collection, objectType, attributes) => queryAnswer(() => iterate(calls.range(named(collection), compositeRange(objectType, attributes)))),
   };
 }

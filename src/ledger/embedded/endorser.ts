@@ -42,7 +42,8 @@ interface Run {
   readonly channel: Channel;
   readonly snapshot: Snapshot;
   readonly simulation: Simulation;
-  readonly depth: number;
+  /** Contracts that are at work in this transaction, with their channels, from the first called on. */
+  readonly stack: readonly string[];
 }
 
 /** Runs the proposal's contract on one peer's committed state. Contract exceptions become a response of status 500. */
@@ -50,7 +51,7 @@ export async function simulate(parts: EndorsingParts): Promise<SimulatedResponse
   const { channel, proposal } = parts;
   const snapshot = channel.store.snapshot();
   try {
-    const run: Run = { parts, channel, snapshot, simulation: new Simulation(snapshot.reader, nativeHash), depth: 0 };
+    const run: Run = { parts, channel, snapshot, simulation: new Simulation(snapshot.reader, nativeHash), stack: [] };
     const called = await call(run, proposal.contract, proposal.args);
     const response = { status: called.response.status, message: called.response.message, payload: called.response.payload };
     if (response.status < 200 || response.status >= 400) return { response, payload: NOTHING, privateSet: undefined, written: new Map() };
@@ -72,7 +73,8 @@ interface Called {
 async function call(run: Run, name: string, args: readonly Uint8Array[]): Promise<Called> {
   const found = findContract(run, name, args);
   if ('message' in found) return { response: found, version: '', event: undefined };
-  const { stub, event } = createStub(contextOf(run, { name, args, definition: found.definition }));
+  const inside = { ...run, stack: [...run.stack, placeOf(run.channel, name)] };
+  const { stub, event } = createStub(contextOf(inside, { name, args, definition: found.definition }));
   try {
     return { response: await found.contract.Invoke(stub), version: found.definition?.version ?? '', event: event() };
   } catch (error) {
@@ -108,20 +110,31 @@ function contextOf(run: Run, { name, args, definition }: { readonly name: string
   };
 }
 
+const placeOf = (channel: Channel, name: string): string => `${channel.name}/${name}`;
+
 /** The same channel shares the transaction; another is read only, and what it writes is dropped. */
 async function invokeOther(run: Run, target: { readonly name: string; readonly args: readonly Uint8Array[]; readonly channel: string }): Promise<ContractResponse> {
-  if (run.depth >= MAX_DEPTH) return refusal(`contracts call each other more than ${MAX_DEPTH} deep`);
-  if (target.channel === '' || target.channel === run.channel.name) return (await call({ ...run, depth: run.depth + 1 }, target.name, target.args)).response;
+  if (run.stack.length >= MAX_DEPTH) return refusal(`contracts call each other more than ${MAX_DEPTH} deep`);
+  if (target.channel === '' || target.channel === run.channel.name) {
+    refuseTwice(run, run.channel, target.name);
+    return (await call(run, target.name, target.args)).response;
+  }
   const channel = run.parts.channelOf(target.channel);
   if (channel === undefined || !channel.peers.has(run.parts.mspId)) throw new Error(`failed to get a ledger for channel ${target.channel}: the peer of ${run.parts.mspId} has not joined it`);
+  refuseTwice(run, channel, target.name);
   const caller = channel.view.identify(run.parts.proposal.signatureHeader.creator);
   if ('refused' in caller || !channel.view.allows('peer/Propose', caller)) throw new Error(`access denied for [${target.name}] on channel [${target.channel}]`);
   const snapshot = channel.store.snapshot();
   try {
-    return (await call({ parts: run.parts, channel, snapshot, simulation: new Simulation(snapshot.reader, nativeHash), depth: run.depth + 1 }, target.name, target.args)).response;
+    return (await call({ parts: run.parts, channel, snapshot, simulation: new Simulation(snapshot.reader, nativeHash), stack: run.stack }, target.name, target.args)).response;
   } finally {
     snapshot.release();
   }
+}
+
+/** A peer knows a running contract by channel and transaction: it cannot run it once more inside itself. */
+function refuseTwice({ stack, parts }: Run, channel: Channel, name: string): void {
+  if (stack.includes(placeOf(channel, name))) throw new Error(`txid: ${parts.proposal.channelHeader.txId}(${channel.name}) exists`);
 }
 
 /** The peer's signature over payload ‖ endorser. */
