@@ -22,6 +22,7 @@ import type { GatewayTransport } from '../transport.ts';
 import { genesisBlock, sealBlock } from './block-builder.ts';
 import { Channel, type CommittedTransaction } from './channel.ts';
 import { checkChain, replayChain, type ReplayFacts } from './chain-check.ts';
+import { channelRoot, type ChannelRoot } from './channel-root.ts';
 import { checkChannelConfig, memberOf, type ChannelConfig, type ChannelView } from './channel-config.ts';
 import { isChannelFile } from './channel-file.ts';
 import { openChannelStore, type ChannelStore } from './channel-store.ts';
@@ -101,6 +102,8 @@ export interface EmbeddedLedger {
   height(channel: string): number;
   /** Checks numbers, links, hashes, orderer signatures and configurations of the whole chain. Throws LEDGER_CHAIN_BROKEN naming the first bad block. */
   verifyChain(channel: string): Promise<ChainFacts>;
+  /** Roots of the channel's state as its tables hold it (docs/moving.md); `leaveOut` names keys about the move itself. */
+  stateRoot(channel: string, leaveOut?: (key: string) => boolean): Promise<ChannelRoot>;
   /** Judges every transaction again from block 0 and compares verdicts and state. Throws LEDGER_CHAIN_BROKEN, LEDGER_STATE_DIFFERS. */
   replay(channel: string): Promise<ReplayFacts>;
   close(): Promise<void>;
@@ -139,6 +142,7 @@ export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promis
     channels: () => [...engine.channels.keys()].sort(),
     height: (name) => engine.require(name).height,
     verifyChain: async (name) => (planted.has('no-chain-check') ? { blocks: engine.require(name).height, transactions: 0, lastHash: '' } : checkChain(engine.require(name).store)),
+    stateRoot: (name, leaveOut) => channelRoot(engine.require(name).store, leaveOut),
     replay: (name) => engine.replay(name),
     close: async () => {
       if (closed) return;
