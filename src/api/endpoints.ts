@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { Anchor } from '#model/hdc.ts';
 import { Statement } from '#model/drc.ts';
 import { Member } from '#model/con.ts';
-import { CallerId, DeliveryId, Digest, GrantId, Instant, MailboxHandle, OrgId, RecordId, SlotTag, SubjectId } from '#model/ids.ts';
+import { ForkEvidence, Note, TreeBeginning } from '#model/fork.ts';
+import { CallerId, ChannelName, DeliveryId, Digest, GrantId, Instant, MailboxHandle, OrgId, RecordId, SlotTag, SubjectId } from '#model/ids.ts';
 import { AccessLine, Certificate, DeliveryNotice, GrantOpening, Signed } from '#model/messages.ts';
 import { RequestTemplate, TemplateRef } from '#model/template.ts';
 import type { EndpointTable } from './endpoint.ts';
@@ -41,9 +42,17 @@ export const commonEndpoints = {
   metrics: { method: 'GET', path: '/metrics', summary: 'Prometheus metrics, without health data.', by: ['public'], output: 'text', idempotent: true, errors: [] },
   openapi: { method: 'GET', path: '/openapi.json', summary: 'This interface as OpenAPI 3.1.', by: ['public'], output: z.unknown(), idempotent: true, errors: [] },
   cosign: {
-    method: 'POST', path: '/v1/checkpoints/cosign', summary: 'Co-sign a checkpoint that agrees with this member\'s own tree.', by: ['member/system'],
-    body: z.strictObject({ note: z.string().max(8_000) }), output: z.strictObject({ note: z.string() }), idempotent: true, errors: ['CHECKPOINT_FORKED', 'CHECKPOINT_INVALID', 'CHANNEL_UNKNOWN', 'WITNESS_BEHIND'],
+    method: 'POST', path: '/v1/checkpoints/cosign', summary: 'Co-sign a checkpoint: one that agrees with this member\'s own tree, or, where it has none, one that grew out of the last it signed.', by: ['member/system'],
+    body: z.strictObject({ note: Note, from: z.int().min(1).optional(), beginning: TreeBeginning.optional() }), output: z.strictObject({ note: Note }), idempotent: true,
+    errors: ['CHECKPOINT_FORKED', 'CHECKPOINT_INVALID', 'CHECKPOINT_UNPROVEN', 'WITNESS_SIZE', 'WITNESS_BEHIND'],
   },
+  /** Anybody may ask and tell: notes speak for themselves, and an unsigned call tells nobody whose device it was. */
+  notes: { method: 'POST', path: '/v1/checkpoints', summary: 'Exchange the newest checkpoints of every channel.', by: ['public'], body: z.strictObject({ notes: z.array(Note).max(200) }), output: z.strictObject({ notes: z.array(Note) }), idempotent: true, errors: [] },
+  growth: {
+    method: 'GET', path: '/v1/checkpoints/growth', summary: 'The root of a channel tree\'s first leaves and the consistency path from there to a longer tree (RFC 9162).', by: ['public'],
+    query: z.strictObject({ channel: ChannelName, from: z.coerce.number().int().min(1), to: z.coerce.number().int().min(1) }), output: TreeBeginning, idempotent: true, errors: ['CHANNEL_UNKNOWN', 'TREE_RANGE', 'WITNESS_BEHIND'],
+  },
+  forks: { method: 'GET', path: '/v1/checkpoints/forks', summary: 'Proof of every fork that this member has seen: pairs of signed checkpoints that cannot both be true.', by: ['public'], output: z.strictObject({ forks: z.array(ForkEvidence) }), idempotent: true, errors: [] },
 } as const satisfies EndpointTable;
 
 export const userOrgEndpoints = {

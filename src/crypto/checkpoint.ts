@@ -102,6 +102,11 @@ export function mergeNotes(first: string, ...others: readonly string[]): string 
   return withLines(text, lines);
 }
 
+/** The note with the lines of these names only: one that adds a line in another's name could otherwise stand in its way. Throws CHECKPOINT_INVALID. */
+export function keepSignatures(note: string, names: readonly string[]): string {
+  return withLines(noteText(note), new Map(signatureLines(note).filter(([name]) => names.includes(name))));
+}
+
 /** The signatures of our types that the note carries; lines of other types are passed over, as C2SP demands. None is verified. Throws CHECKPOINT_INVALID. */
 export function noteSignatures(note: string): readonly NoteSignature[] {
   const found: NoteSignature[] = [];

@@ -1,22 +1,20 @@
-/** What every organisation answers: health, readiness, metrics, its own interface, co-signatures. */
+/** What every organisation answers: health, readiness, metrics, its own interface, checkpoints. */
 import type { commonEndpoints } from '#api/endpoints.ts';
 import type { Handlers } from '#api/handlers.ts';
-import { CodedError } from '#base/errors.ts';
-import { parseCheckpoint } from '#crypto/checkpoint.ts';
 import type { Metrics } from './metrics.ts';
-import { originOf, type Witness } from './witness/witness.ts';
-
-const COSIGN_WAIT_BLOCKS = 2;
+import type { Exchange } from './witness/exchange.ts';
+import type { Witness } from './witness/witness.ts';
 
 export interface CommonParts {
   readonly metrics: Metrics;
   /** One per channel on which the organisation runs a peer. */
   readonly witnesses: readonly Witness[];
+  readonly exchange: Pick<Exchange, 'handlers'>;
   /** Built once by `openApiOf`. */
   readonly openApi: unknown;
 }
 
-export function commonHandlers({ metrics, witnesses, openApi }: CommonParts): Handlers<typeof commonEndpoints> {
+export function commonHandlers({ metrics, witnesses, exchange, openApi }: CommonParts): Handlers<typeof commonEndpoints> {
   return {
     health: () => ({ status: 'ok' as const }),
     ready: () => readiness(witnesses),
@@ -28,14 +26,7 @@ export function commonHandlers({ metrics, witnesses, openApi }: CommonParts): Ha
       return new Response(metrics.text(), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } });
     },
     openapi: () => openApi,
-    async cosign({ body }) {
-      const { origin, height } = parseCheckpoint(body.note);
-      const witness = witnesses.find((one) => originOf(one.channel) === origin);
-      if (witness === undefined) throw new CodedError('CHANNEL_UNKNOWN', 'This member runs no peer on that channel.');
-      // Members see a block at slightly different moments; one that is about to arrive is worth the wait.
-      if (height > witness.height() && height <= witness.height() + COSIGN_WAIT_BLOCKS) await witness.caughtUp(height - 1);
-      return { note: await witness.cosign(body.note) };
-    },
+    ...exchange.handlers,
   };
 }
 

@@ -11,6 +11,7 @@ import { createCosigners } from './cosigners.ts';
 import { createHttpInterface } from './http-interface.ts';
 import { createMetrics } from './metrics.ts';
 import { EAST, INSURER, LAB, PEOPLE, startNetwork, urlOf, WEST, type TestNetwork } from './network.test-kit.ts';
+import { createExchange, createMemory } from './witness/exchange.ts';
 import { createWitness, type Witness } from './witness/witness.ts';
 
 let network: TestNetwork;
@@ -26,12 +27,13 @@ afterAll(async () => {
 async function member(org: OrgId): Promise<{ readonly witness: Witness; readonly consortium: Consortium }> {
   const deps = network.deps(org);
   const consortium = createConsortium({ org, signer: deps.identity.system, ledger: deps.ledger, fetch: deps.fetch, clock: deps.clock, scheduler: deps.scheduler, log: deps.log });
-  const witness = createWitness({ ...deps, channel: CON, store: openTreeStore(':memory:') });
+  const memory = createMemory({ deps, consortium });
+  const witness = createWitness({ ...deps, heads: memory.heads, channel: CON, store: openTreeStore(':memory:') });
   closing.push(consortium, witness);
   await consortium.start();
   await witness.start();
   await witness.caughtUp(network.embedded.height(CON) - 1);
-  network.wire.attach(urlOf(org), createHttpInterface({ deps, table: {} as EndpointTable, handlers: {} as Handlers<EndpointTable>, consortium, witnesses: [witness], metrics: createMetrics(), title: 'test' }));
+  network.wire.attach(urlOf(org), createHttpInterface({ deps, table: {} as EndpointTable, handlers: {} as Handlers<EndpointTable>, consortium, witnesses: [witness], exchange: createExchange({ deps, consortium, witnesses: [witness], memory }), metrics: createMetrics(), title: 'test' }));
   return { witness, consortium };
 }
 

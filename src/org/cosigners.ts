@@ -2,7 +2,7 @@
 import { createApiClient } from '#api/client.ts';
 import { commonEndpoints } from '#api/endpoints.ts';
 import { CodedError } from '#base/errors.ts';
-import { mergeNotes, parseCheckpoint, verifyNoteSignature } from '#crypto/checkpoint.ts';
+import { keepSignatures, mergeNotes, parseCheckpoint, verifyNoteSignature } from '#crypto/checkpoint.ts';
 import type { Member } from '#model/con.ts';
 import type { ChannelName, OrgId } from '#model/ids.ts';
 import { channelOrgs } from '#model/orgs.ts';
@@ -47,14 +47,7 @@ async function ask(deps: Pick<OrgDeps, 'identity' | 'fetch' | 'clock' | 'random'
   if (!(await verifyNoteSignature(answer.note, { name: member.org, rootCertificate: member.rootCertificate, at: deps.clock.now() }))) {
     throw new CodedError('CHECKPOINT_INVALID', 'The co-signature is not good.', { org: member.org });
   }
-  return onlyLineOf(answer.note, member.org);
-}
-
-/** Without the lines a member had no business to add: one could otherwise stand where another's good signature belongs. */
-function onlyLineOf(note: string, org: OrgId): string {
-  const at = note.lastIndexOf('\n\n') + 2;
-  const lines = note.slice(at).split('\n').filter((line) => line.startsWith(`— ${org} `));
-  return `${note.slice(0, at)}${lines.join('\n')}\n`;
+  return keepSignatures(answer.note, [member.org]);
 }
 
 /** A fork is the one thing that must not be outvoted: two members saw different ledgers. */

@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { createApiClient } from '#api/client.ts';
 import { createConsortium, type Consortium } from './consortium.ts';
 import { createHttpInterface } from './http-interface.ts';
+import { createExchange, createMemory } from './witness/exchange.ts';
 import { createMetrics } from './metrics.ts';
 import { EAST, INSURER, LAB, ORGS, PEOPLE, startNetwork, urlOf, WEST, type Holder, type TestNetwork } from './network.test-kit.ts';
 import { signerOf } from './signing.ts';
@@ -46,7 +47,7 @@ async function doorOf(org: OrgId): Promise<Fetch> {
   open.push(consortium);
   await consortium.start();
   const handlers = Object.fromEntries(Object.keys(table).map((name) => [name, () => new Response(null, { status: 204 })])) as unknown as Handlers<EndpointTable>;
-  return createHttpInterface({ deps, table, handlers, consortium, witnesses: [], metrics: createMetrics(), title: 'test' });
+  return createHttpInterface({ deps, table, handlers, consortium, witnesses: [], exchange: createExchange({ deps, consortium, witnesses: [], memory: createMemory({ deps, consortium }) }), metrics: createMetrics(), title: 'test' });
 }
 
 /** A request that only the caller can make wrong. */
@@ -92,7 +93,7 @@ describe('who may call what', () => {
     for (const caller of callers) {
       const code = await codeOf(await door(await caller.sign(requestOf(org, endpoint))));
       const admitted = endpoint.by.includes('public') || caller.is(org).some((is) => endpoint.by.includes(is));
-      if (admitted && endpoint.path.includes('cosign')) expect(['CHECKPOINT_INVALID', 'CHANNEL_UNKNOWN'], caller.name).toContain(code);
+      if (admitted && /cosign|growth/.test(endpoint.path)) expect(['CHECKPOINT_INVALID', 'CHANNEL_UNKNOWN'], caller.name).toContain(code);
       else if (admitted) expect(code, caller.name).toBe('admitted');
       else expect(['CALLER_REFUSED', 'REQUEST_UNSIGNED'], caller.name).toContain(code);
     }

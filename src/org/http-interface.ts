@@ -10,6 +10,7 @@ import type { Consortium } from './consortium.ts';
 import { createAuthenticator, type NonceStore } from './http-caller.ts';
 import { observeHttp, type Metrics } from './metrics.ts';
 import type { OrgDeps } from './types.ts';
+import type { Exchange } from './witness/exchange.ts';
 import type { Witness } from './witness/witness.ts';
 
 export interface HttpInterfaceOptions<T extends EndpointTable> {
@@ -18,6 +19,7 @@ export interface HttpInterfaceOptions<T extends EndpointTable> {
   readonly handlers: Handlers<T>;
   readonly consortium: Consortium;
   readonly witnesses: readonly Witness[];
+  readonly exchange: Pick<Exchange, 'handlers'>;
   readonly metrics: Metrics;
   /** Origins of portals that may call from a browser. */
   readonly origins?: readonly string[];
@@ -30,7 +32,7 @@ export function createHttpInterface<T extends EndpointTable>(options: HttpInterf
   const { deps, consortium, witnesses, metrics } = options;
   const table: EndpointTable = { ...commonEndpoints, ...options.table };
   const openApi = openApiOf({ table, title: options.title, url: deps.url });
-  const handlers = { ...commonHandlers({ metrics, witnesses, openApi }), ...options.handlers } as unknown as Handlers<EndpointTable>;
+  const handlers = { ...commonHandlers({ metrics, witnesses, exchange: options.exchange, openApi }), ...options.handlers } as unknown as Handlers<EndpointTable>;
   return createRouter({
     table,
     handlers,

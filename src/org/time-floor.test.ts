@@ -6,6 +6,7 @@ import { CON } from '#model/orgs.ts';
 import { openTreeStore } from '#store/tree-store.ts';
 import { EAST, LAB, PEOPLE, startNetwork, type TestNetwork } from './network.test-kit.ts';
 import { createTimeFloor } from './time-floor.ts';
+import { testMemory } from './witness/memory.test-kit.ts';
 import { createWitness, type Witness } from './witness/witness.ts';
 
 let network: TestNetwork;
@@ -23,7 +24,7 @@ describe('the time floor', () => {
     const members = await Promise.all(
       [PEOPLE, EAST, LAB].map(async (org) => {
         const deps = network.deps(org);
-        const witness = createWitness({ ...deps, channel: CON, store: openTreeStore(':memory:') });
+        const witness = createWitness({ ...deps, heads: testMemory().heads, channel: CON, store: openTreeStore(':memory:') });
         open.push(witness);
         await witness.start();
         return { witness, floor: createTimeFloor({ ...deps, witnesses: [witness], everySeconds: 60 }) };

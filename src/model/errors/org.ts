@@ -29,6 +29,9 @@ export const orgErrors = {
   // Channel trees (org/witness/, org/cosigners.ts).
   WITNESS_BEHIND: { status: 503, issue: 'transient', exit: 5, sentence: 'This member has not seen that part of the channel yet.', next: 'Try again in a moment.', retry: true },
   CHANNEL_UNKNOWN: { status: 404, issue: 'not-found', exit: 2, sentence: 'This member runs no peer on that channel.', next: 'Ask an organisation that does; see the network map.', retry: false },
+  WITNESS_SIZE: { status: 409, issue: 'conflict', exit: 5, sentence: 'This member needs the path from the last checkpoint it signed.', next: 'Send the consistency path from the size that is named.', retry: true },
+  CHECKPOINT_UNPROVEN: { status: 422, issue: 'security', exit: 6, sentence: 'Nobody could show that the checkpoint grew out of the last one known.', next: 'Ask a member that runs the channel for the path; if none gives it, somebody shows two histories.', retry: true },
+  TIME_FLOOR_AHEAD: { status: 409, issue: 'security', exit: 6, sentence: 'The channel\'s time lies in the future.', next: 'Check the clock of this machine; if it is right, members pushed the channel\'s time.', retry: true },
   LEAF_UNKNOWN: { status: 404, issue: 'not-found', exit: 2, sentence: 'The channel tree holds no write of that key.', next: 'Check the id; wait until its transaction is committed.', retry: true },
   BLOCK_CHAIN_BROKEN: { status: 500, issue: 'security', exit: 6, sentence: 'A block does not hang on the one before it.', next: 'Stop and compare this ledger with the other members: somebody shows a false one.', retry: false },
   REQUEST_REPLAYED: { status: 409, issue: 'duplicate', exit: 4, sentence: 'This signed request was seen before.', next: 'Sign each request anew, with a fresh nonce.', retry: false },

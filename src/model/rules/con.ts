@@ -99,3 +99,33 @@ export function decideCheckpoint({ caller, checkpoint, members, latest, knownRoo
   if (checkpoint.size < latest.size || checkpoint.height < latest.height) return refuse('CHECKPOINT_BEHIND', { size: latest.size });
   return ALLOW;
 }
+
+/**
+ * How many members must have signed a checkpoint before a device pins it: more than half even after one that lies is taken
+ * away, so that two quorums always share an honest member (all of them, where there are too few for that).
+ */
+export function witnessQuorum(members: number): number {
+  return Math.min(members, Math.floor((members + 1) / 2) + 1);
+}
+
+export interface ForkSides {
+  /** Whose signatures stand on the one note and on the other. */
+  readonly signers: readonly [readonly OrgId[], readonly OrgId[]];
+  /** Organisations that run a peer on the channel. */
+  readonly peers: readonly OrgId[];
+}
+
+/** Members whose own signatures contradict each other. */
+export function convicted({ signers: [one, other] }: Pick<ForkSides, 'signers'>): readonly OrgId[] {
+  return one.filter((org) => other.includes(org));
+}
+
+/**
+ * Must a channel be left alone after a proven fork? Yes, when honest-looking members stand on both sides (the ledger was
+ * shown in two versions) or when nobody who runs it is left unconvicted. Otherwise a member lied and the ledger goes on.
+ */
+export function forkStops(sides: ForkSides): boolean {
+  const liars = convicted(sides);
+  const honest = (signers: readonly OrgId[]): boolean => signers.some((org) => !liars.includes(org));
+  return (honest(sides.signers[0]) && honest(sides.signers[1])) || sides.peers.every((org) => liars.includes(org));
+}

@@ -13,7 +13,8 @@ import { createHttpInterface } from '../http-interface.ts';
 import { createMetrics } from '../metrics.ts';
 import { signerOf } from '../signing.ts';
 import type { Org, OrgDeps } from '../types.ts';
-import { createWitness } from '../witness/witness.ts';
+import { createExchange, createMemory } from '../witness/exchange.ts';
+import { createWitness, type Witness } from '../witness/witness.ts';
 import { createTimeFloor } from '../time-floor.ts';
 import { createBackground } from './background.ts';
 import { createBoard } from './board.ts';
@@ -58,7 +59,9 @@ export async function createDataUser(deps: DataUserDeps): Promise<DataUser> {
   const { org, system: signer } = identity;
   const sign = signerOf(deps, signer);
   const consortium = createConsortium({ org, signer, ledger, fetch: deps.fetch, clock, scheduler, log });
-  const [drcWitness, conWitness] = [DRC, CON].map((channel) => createWitness({ channel, ledger, identity, store: deps.treeStore, clock, scheduler, log })) as [ReturnType<typeof createWitness>, ReturnType<typeof createWitness>];
+  const memory = createMemory({ deps, consortium });
+  const [drcWitness, conWitness] = [DRC, CON].map((channel) => createWitness({ channel, ledger, identity, store: deps.treeStore, heads: memory.heads, clock, scheduler, log })) as [Witness, Witness];
+  const exchange = createExchange({ deps, consortium, witnesses: [drcWitness, conWitness], memory });
   const vault = createVault({ store: deps.store, privateKey: identity.hpke.privateKey, random });
   const drc = createDrcCalls({ ledger, signer });
   const ballot = createBallot({ deps: { org, signer, ledger, scheduler, log } });
@@ -82,11 +85,11 @@ export async function createDataUser(deps: DataUserDeps): Promise<DataUser> {
     proofs: createDrcProofs({ witness: drcWitness, cosigners: createCosigners({ deps, consortium }), scheduler }),
   });
   const http: Fetch = createHttpInterface({
-    deps, table: dataUserEndpoints, handlers, consortium, witnesses: [drcWitness, conWitness], metrics: createMetrics(), title: `Data user ${org}`,
+    deps, table: dataUserEndpoints, handlers, consortium, witnesses: [drcWitness, conWitness], exchange, metrics: createMetrics(), title: `Data user ${org}`,
     ...(deps.origins === undefined ? {} : { origins: deps.origins }),
   });
   const timeFloor = createTimeFloor({ identity, ledger, witnesses: [drcWitness], clock, random, scheduler, log });
-  const running = [consortium, drcWitness, conWitness, slots, ballot, background, timeFloor];
+  const running = [consortium, drcWitness, conWitness, slots, ballot, background, timeFloor, exchange];
   return {
     org,
     fetch: http,

@@ -36,6 +36,7 @@ import { openTreeStore, type TreeStore } from '#store/tree-store.ts';
 import { openOrdererIdentity, openOrgIdentity, type KeptOrgIdentity } from '../identity.ts';
 import { signerOf } from '../signing.ts';
 import { createUserOrg } from '../user-org/user-org.ts';
+import { testMemory } from '../witness/memory.test-kit.ts';
 import { createWitness, type Witness } from '../witness/witness.ts';
 import { createHospital, type Hospital, type HospitalConfig } from './hospital.ts';
 
@@ -115,7 +116,7 @@ export async function openTestNetwork(options: Partial<KeeperOptions> & { readon
   const userOrg = await createUserOrg({ ...seams, identity: as(UO), url: urlOf(UO), ledger: client, store: openSqliteKeyValueStore(':memory:'), treeStore: openTreeStore(':memory:'), fetch, publishCrl: async () => undefined, config: { timeFloorSeconds: 3_600, checkpointSeconds: 3_600 } });
   handlers.set(new URL(urlOf(UO)).host, userOrg.fetch);
   await userOrg.start();
-  const drcWitness = createWitness({ ...seams, channel: DRC, ledger: client, identity: as(DUO), store: openTreeStore(':memory:') });
+  const drcWitness = createWitness({ ...seams, heads: testMemory().heads, channel: DRC, ledger: client, identity: as(DUO), store: openTreeStore(':memory:') });
   await drcWitness.start();
 
   const open = async (over: Partial<KeeperOptions>): Promise<TestNetwork['keeper'] & { readonly trees: TreeStore }> => {

@@ -16,6 +16,7 @@ import { createMetrics, type Metrics } from '../metrics.ts';
 import { createTimeFloor } from '../time-floor.ts';
 import { createTurnstile } from '../turnstile.ts';
 import type { Org, OrgDeps } from '../types.ts';
+import { createExchange, createMemory } from '../witness/exchange.ts';
 import { createWitness, type Witness } from '../witness/witness.ts';
 import { createAccessHeads } from './access-heads.ts';
 import { openAccessLog, type AccessLog } from './access-log.ts';
@@ -94,9 +95,11 @@ export async function createHospital(deps: HospitalDeps): Promise<Hospital> {
   await dropOrphans(deps);
 
   const consortium = createConsortium({ org, signer: system, ledger, fetch: deps.fetch, clock, scheduler, log });
-  const witness = (of: typeof channel): Witness => createWitness({ channel: of, ledger, identity, store: deps.treeStore, clock, scheduler, log });
+  const memory = createMemory({ deps, consortium });
+  const witness = (of: typeof channel): Witness => createWitness({ channel: of, ledger, identity, store: deps.treeStore, heads: memory.heads, clock, scheduler, log });
   const [hdcWitness, conWitness] = [witness(channel), witness(CON)];
   const witnesses = [hdcWitness, conWitness];
+  const exchange = createExchange({ deps, consortium, witnesses, memory });
   const hdc = hdcClient(ledger, { keeper: org, signer: system });
   const people = createPeople({ consortium, clock });
   const cosigners = createCosigners({ deps, consortium });
@@ -168,17 +171,18 @@ export async function createHospital(deps: HospitalDeps): Promise<Hospital> {
     ingest: ingest.ingest,
     tamperCheck: check,
     settled: () => resumed,
-    fetch: withDoorLog(createHttpInterface({ deps, table: hospitalEndpoints, handlers, consortium, witnesses, metrics, title: `Health organisation ${org}`, ...(config.origins === undefined ? {} : { origins: config.origins }) }), { keeper: org, accessLog, log }),
+    fetch: withDoorLog(createHttpInterface({ deps, table: hospitalEndpoints, handlers, consortium, witnesses, exchange, metrics, title: `Health organisation ${org}`, ...(config.origins === undefined ? {} : { origins: config.origins }) }), { keeper: org, accessLog, log }),
     async start() {
       await consortium.start();
       await Promise.all(witnesses.map((one) => one.start()));
       following = followRevocations({ channel, ledger, signer: system, grants, store, scheduler, log }, stopped.signal);
       for (const one of loops.values()) one.start();
       timeFloor.start();
+      exchange.start();
     },
     async close() {
       stopped.abort();
-      await closeAll(anchoring, [...loops.values(), timeFloor, ...witnesses, consortium], following);
+      await closeAll(anchoring, [...loops.values(), timeFloor, exchange, ...witnesses, consortium], following);
     },
   };
 }

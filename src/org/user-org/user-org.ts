@@ -9,6 +9,7 @@ import { createMetrics } from '../metrics.ts';
 import { createTicker } from '../ticker.ts';
 import { createTimeFloor } from '../time-floor.ts';
 import type { Org, OrgDeps } from '../types.ts';
+import { createExchange, createMemory } from '../witness/exchange.ts';
 import { createWitness, type Witness } from '../witness/witness.ts';
 import { openCertificates } from './certificates.ts';
 import { createDoorman } from './doorman.ts';
@@ -51,13 +52,16 @@ export async function createUserOrg(deps: UserOrgDeps): Promise<UserOrg> {
   await revocations.start();
   const certificates = openCertificates({ store, ca, clock, days: config.certificateDays ?? CERTIFICATE_DAYS });
   const consortium = createConsortium({ org, signer: system, ledger, fetch: deps.fetch, clock, scheduler, log, own: revocations });
-  const uic = createWitness({ channel: UIC, ledger, identity, store: deps.treeStore, clock, scheduler, log });
-  const con = createWitness({ channel: CON, ledger, identity, store: deps.treeStore, clock, scheduler, log });
+  const memory = createMemory({ deps, consortium });
+  const uic = createWitness({ channel: UIC, ledger, identity, store: deps.treeStore, heads: memory.heads, clock, scheduler, log });
+  const con = createWitness({ channel: CON, ledger, identity, store: deps.treeStore, heads: memory.heads, clock, scheduler, log });
   const witnesses = [uic, con];
+  const exchange = createExchange({ deps, consortium, witnesses, memory });
   const mailboxes = createMailboxes({ store, clock, metrics, holderOf: async (caller: CallerId) => (await certificates.get(caller))?.enrolment ?? caller, ...(config.mailbox === undefined ? {} : { limits: config.mailbox }) });
   const press = createMapPress({ store, consortium, signer: system, clock });
   const ticker = (name: string, everySeconds: number, work: () => Promise<void>) => createTicker({ name, everySeconds, delaySeconds: everySeconds, scheduler, log, work });
   const tickers = [
+    exchange,
     createTimeFloor({ identity, ledger, witnesses, clock, random, scheduler, log, ...(config.timeFloorSeconds === undefined ? {} : { everySeconds: config.timeFloorSeconds }) }),
     // CON's own checkpoints are not put on CON: each would make the next.
     ticker('checkpoints', config.checkpointSeconds ?? CHECKPOINT_SECONDS, async () => void (await uic.putOnCon())),
@@ -72,7 +76,7 @@ export async function createUserOrg(deps: UserOrgDeps): Promise<UserOrg> {
     org,
     consortium,
     witnesses,
-    fetch: createHttpInterface({ deps, table: userOrgEndpoints, handlers, consortium, witnesses, metrics, title: `User organisation ${org}`, ...(config.origins === undefined ? {} : { origins: config.origins }) }),
+    fetch: createHttpInterface({ deps, table: userOrgEndpoints, handlers, consortium, witnesses, exchange, metrics, title: `User organisation ${org}`, ...(config.origins === undefined ? {} : { origins: config.origins }) }),
     async start() {
       await consortium.start();
       await Promise.all(witnesses.map((witness) => witness.start()));

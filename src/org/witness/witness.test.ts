@@ -11,6 +11,7 @@ import { rememberingLog } from '#sim/seams.ts';
 import { Block } from '#ledger/protos/common.ts';
 import { openTreeStore } from '#store/tree-store.ts';
 import { EAST, LAB, PEOPLE, startNetwork, type TestNetwork } from '../network.test-kit.ts';
+import { testMemory } from './memory.test-kit.ts';
 import { createWitness, type Witness } from './witness.ts';
 
 let network: TestNetwork;
@@ -24,7 +25,7 @@ afterAll(async () => {
 });
 
 async function witnessOf(org: typeof PEOPLE, channel: typeof CON, store = openTreeStore(':memory:')): Promise<Witness> {
-  const witness = createWitness({ ...network.deps(org), channel, store });
+  const witness = createWitness({ ...network.deps(org), heads: testMemory().heads, channel, store });
   open.push(witness);
   await witness.start();
   await witness.caughtUp(network.embedded.height(channel) - 1);
@@ -57,7 +58,7 @@ describe('a witness', () => {
 
   it('does not co-sign what it has not seen or what differs', async () => {
     const log = rememberingLog();
-    const lab = createWitness({ ...network.deps(LAB, log.log), channel: CON, store: openTreeStore(':memory:') });
+    const lab = createWitness({ ...network.deps(LAB, log.log), heads: testMemory().heads, channel: CON, store: openTreeStore(':memory:') });
     open.push(lab);
     await lab.start();
     await lab.caughtUp(network.embedded.height(CON) - 1);
@@ -116,7 +117,7 @@ describe('a witness', () => {
     altered[altered.findIndex((_, at) => at > 200 && one[at] === utf8('M')[0])] = 0x4e;
     for (const chain of [[zero, two], [zero, altered]]) {
       const false_ = { ...deps.ledger, blocks: async function* () { yield* chain.map((bytes, number) => ({ number, bytes })); } };
-      const witness = createWitness({ ...deps, ledger: false_, channel: CON, store: openTreeStore(':memory:') });
+      const witness = createWitness({ ...deps, heads: testMemory().heads, ledger: false_, channel: CON, store: openTreeStore(':memory:') });
       await witness.start();
       await expect.poll(() => witness.sound()).toBe(false);
       expect(witness.height()).toBe(1);
@@ -141,7 +142,7 @@ describe('a witness', () => {
     const block = Block.decode(last[0] as Uint8Array);
     const other = Block.encode({ ...block, header: { ...(block.header as NonNullable<typeof block.header>), previousHash: new Uint8Array(32) } });
     const putBack = { ...deps.ledger, blocks: async function* ({ startBlock }: { readonly startBlock: number }) { if (startBlock < height) yield { number: height - 1, bytes: other }; } };
-    const witness = createWitness({ ...deps, ledger: putBack, channel: CON, store });
+    const witness = createWitness({ ...deps, heads: testMemory().heads, ledger: putBack, channel: CON, store });
     await witness.start();
     await expect.poll(() => witness.sound()).toBe(false);
     expect(witness.size()).toBe(size);

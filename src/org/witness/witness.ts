@@ -3,20 +3,24 @@
  * hangs on the last, appends every public write of every valid transaction to a Merkle tree, and signs what it saw.
  */
 import type { LeafProof } from '#api/endpoints.ts';
-import { equalBytes, toBase64url, toHex, type Bytes } from '#base/bytes.ts';
-import { assert, CodedError } from '#base/errors.ts';
+import { equalBytes, fromUtf8, toBase64url, toHex, type Bytes } from '#base/bytes.ts';
+import { assert, CodedError, isCoded } from '#base/errors.ts';
 import type { Clock, Log, Scheduler } from '#base/ports.ts';
 import { parseCheckpoint, signNote, writeCheckpoint, type Checkpoint } from '#crypto/checkpoint.ts';
+import { compositeKey } from '#contracts/keys.ts';
 import { sha256 } from '#crypto/digest.ts';
-import { appendLeaf, encodeLeaf, inclusionPath, leafHash, rootAt, type MerkleNodes } from '#crypto/merkle.ts';
+import type { Beginning } from '#crypto/growth.ts';
+import { appendLeaf, consistencyPath, encodeLeaf, inclusionPath, leafHash, rootAt, type MerkleNodes } from '#crypto/merkle.ts';
 import { dataHash, readBlock, type BlockFacts } from '#ledger/block.ts';
 import type { BlockEvent, LedgerClient } from '#ledger/client.ts';
 import { Block } from '#ledger/protos/common.ts';
-import { Digest, type ChannelName } from '#model/ids.ts';
+import { TimeFloorState } from '#model/hdc.ts';
+import { Digest, milliseconds, type ChannelName } from '#model/ids.ts';
 import { CON, contractOf } from '#model/orgs.ts';
 import type { TreeHead, TreeLeaf, TreeNode, TreeStore } from '#store/tree-store.ts';
 import { codeOf } from '../consortium.ts';
 import type { OrgIdentity } from '../types.ts';
+import type { Heads } from './heads.ts';
 
 /** A state's place in the tree. `size` asks for the tree as it was with so many leaves. */
 export interface LeafQuery {
@@ -44,10 +48,16 @@ export interface Witness {
   keysUnder(where: { readonly namespace: string; readonly prefix: string }): readonly string[];
   /** The last write of a key with its path and this member's checkpoint, whose signature is this member's only. Throws LEAF_UNKNOWN. */
   proofOf(query: LeafQuery): Promise<LeafProof>;
-  /** The tree as it stands, signed by this member's peer. Throws WITNESS_BEHIND while the tree is empty. */
+  /** The tree as it stands, signed by this member's peer. Throws WITNESS_BEHIND while the tree is empty, CHECKPOINT_FORKED when it did not grow out of what this member signed before. */
   checkpoint(): Promise<string>;
-  /** The note with this member's signature, when it agrees with the own tree. Throws WITNESS_BEHIND, CHECKPOINT_FORKED. */
+  /** The tree as it stood after so many blocks, signed; undefined when this member has not got so far. */
+  checkpointAt(height: number): Promise<string | undefined>;
+  /** The note with this member's signature, when it agrees with the own tree. Throws WITNESS_BEHIND, CHECKPOINT_FORKED, TIME_FLOOR_AHEAD. */
   cosign(note: string): Promise<string>;
+  /** Is the checkpoint one of the own tree? `unknown` while the tree has not got so far. */
+  agrees(checkpoint: Checkpoint): 'yes' | 'no' | 'unknown';
+  /** How the own tree of `to` leaves began at `from` leaves. Throws TREE_RANGE. */
+  beginning(from: number, to: number): Beginning;
   /** Puts the present checkpoint on CON under this member's name; null when CON has that size already. */
   putOnCon(): Promise<PinnedCheckpoint | null>;
 }
@@ -63,11 +73,15 @@ export interface WitnessOptions {
   readonly ledger: LedgerClient;
   readonly identity: OrgIdentity;
   readonly store: TreeStore;
+  /** What this member signed before: nothing is signed that did not grow out of it. */
+  readonly heads: Heads;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly log: Log;
 }
 
+/** A channel's time may run ahead of a member's clock by as much as the clocks of members differ at most. */
+const AHEAD_MS_MAX = 300_000;
 const RETRY_MS = 1_000;
 const CAUGHT_UP_MS = 10_000;
 
@@ -144,7 +158,15 @@ export function createWitness(options: WitnessOptions): Witness {
       return leafProof(options, found, checkpoint);
     },
     checkpoint: () => signedCheckpoint(options, head()),
+    async checkpointAt(height) {
+      const then = store.headAt(channel, height - 1);
+      if (then === undefined || then.size === 0) return undefined;
+      await signedCheckpoint(options, head());
+      return signed(options, writeCheckpoint(checkpointOf(options, then)));
+    },
     cosign: (note) => cosign(options, note),
+    agrees: (checkpoint) => agrees(options, checkpoint),
+    beginning: (from, to) => beginning(options, from, to),
     async putOnCon() {
       const at = head();
       if (at === undefined || at.size === 0 || at.size === pinned) return null;
@@ -229,26 +251,63 @@ function checkpointOf(options: WitnessOptions, head: TreeHead): Checkpoint {
 /** The name of a channel's tree in checkpoints. */
 export const originOf = (channel: string): string => `healthkeep/${channel}`;
 
+/** Signs the present tree, once it is sure that it grew out of what this member signed before. */
 async function signedCheckpoint(options: WitnessOptions, head: TreeHead | undefined): Promise<string> {
   if (head === undefined || head.size === 0) throw behind({ channel: options.channel, height: 0 });
-  return signed(options, writeCheckpoint(checkpointOf(options, head)));
+  const note = await signed(options, writeCheckpoint(checkpointOf(options, head)));
+  try {
+    await options.heads.advance(note, (from) => (from > head.size ? undefined : beginning(options, from, head.size)));
+    return note;
+  } catch (error) {
+    if (!isCoded(error, 'WITNESS_SIZE')) throw error;
+    // Another call signed a longer tree meanwhile: fine while that is the own tree too. After a power cut the tree follows
+    // the ledger again, and until it is as long as what was signed, it signs nothing.
+    const last = await options.heads.last(originOf(options.channel));
+    if (last === undefined || agrees(options, parseCheckpoint(last)) !== 'yes') throw behind({ channel: options.channel, height: head.block + 1 });
+    return note;
+  }
 }
 
 function signed({ identity }: WitnessOptions, note: string): Promise<string> {
   return signNote(note, { name: identity.org, certificate: identity.peer.certificate, sign: (message) => identity.peer.sign(message) });
 }
 
+function beginning(options: WitnessOptions, from: number, to: number): Beginning {
+  if (to > (options.store.head(options.channel)?.size ?? 0)) throw new CodedError('TREE_RANGE', 'The tree has no such leaf or size.', { from, to });
+  const nodes = nodesOf(options);
+  return { path: consistencyPath(nodes, from, to), root: rootAt(nodes, from) };
+}
+
+function agrees(options: WitnessOptions, theirs: Checkpoint): 'yes' | 'no' | 'unknown' {
+  const own = options.store.headAt(options.channel, theirs.height - 1);
+  if (own === undefined) return 'unknown';
+  const same = theirs.origin === originOf(options.channel) && own.size === theirs.size && equalBytes(own.blockHash, theirs.blockHash) && equalBytes(rootAt(nodesOf(options), own.size), theirs.root);
+  return same ? 'yes' : 'no';
+}
+
 async function cosign(options: WitnessOptions, note: string): Promise<string> {
   const { channel, store, log } = options;
   const theirs = parseCheckpoint(note);
-  const own = store.headAt(channel, theirs.height - 1);
-  if (own === undefined) throw behind({ channel, height: (store.head(channel)?.block ?? -1) + 1 });
-  const agrees = theirs.origin === originOf(channel) && own.size === theirs.size && equalBytes(own.blockHash, theirs.blockHash) && equalBytes(rootAt(nodesOf(options), own.size), theirs.root);
-  if (!agrees) {
+  const agreed = agrees(options, theirs);
+  if (agreed === 'unknown') throw behind({ channel, height: (store.head(channel)?.block ?? -1) + 1 });
+  if (agreed === 'no') {
     log('error', 'witness.forked', { channel, height: theirs.height, theirs: toHex(theirs.root), size: theirs.size });
-    throw new CodedError('CHECKPOINT_FORKED', 'The checkpoint does not agree with this member\'s own tree.', { channel, height: theirs.height, size: own.size });
+    throw new CodedError('CHECKPOINT_FORKED', 'The checkpoint does not agree with this member\'s own tree.', { channel, height: theirs.height });
   }
+  checkTime(options, theirs.size);
+  await signedCheckpoint(options, store.head(channel));
   return signed(options, note);
+}
+
+/** A ledger whose time lies ahead would end permits before their time: a member does not vouch for it. */
+function checkTime(options: WitnessOptions, size: number): void {
+  const { channel, clock, log } = options;
+  const value = lastWrite(options, { namespace: contractOf(channel), key: compositeKey(['time-floor']), size })?.leaf.value;
+  if (value === undefined || value === null) return;
+  const aheadMs = milliseconds(TimeFloorState.parse(JSON.parse(fromUtf8(value))).at) - clock.now();
+  if (aheadMs <= AHEAD_MS_MAX) return;
+  log('error', 'witness.time-ahead', { channel, aheadMs });
+  throw new CodedError('TIME_FLOOR_AHEAD', 'The channel\'s time lies in the future of this member\'s clock.', { channel, aheadMs });
 }
 
 async function putOnCon(options: WitnessOptions, head: TreeHead): Promise<PinnedCheckpoint> {
