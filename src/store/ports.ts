@@ -124,6 +124,8 @@ export interface RecordStore {
   /** Records in state `stored`, oldest first, after a record id that was returned before. */
   pending(limit: number, after?: string): Promise<readonly HeldRecord[]>;
   markAnchored(ids: readonly string[], anchor: AnchorRef): Promise<void>;
+  /** Where anchors stand after their channel moved to another ledger. Records that are not anchored are left alone. Returns how many changed. */
+  moveAnchors(places: ReadonlyMap<string, AnchorRef>): Promise<number>;
   records(ids: readonly string[]): Promise<ReadonlyMap<string, HeldRecord>>;
   /** The states of those that the store knows. */
   states(ids: readonly string[]): Promise<ReadonlyMap<string, RecordState>>;

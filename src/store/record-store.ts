@@ -80,7 +80,7 @@ function subjects({ sqlite, one, all, run }: Tables): Methods<'subjectFor' | 'su
   };
 }
 
-function recordWrites(tables: Tables): Methods<'addDeliveries' | 'markAnchored' | 'shred'> {
+function recordWrites(tables: Tables): Methods<'addDeliveries' | 'markAnchored' | 'moveAnchors' | 'shred'> {
   const { sqlite, one, run } = tables;
   return {
     async addDeliveries(batch) {
@@ -97,6 +97,13 @@ function recordWrites(tables: Tables): Methods<'addDeliveries' | 'markAnchored' 
           if (row !== undefined) finished.set(row.delivery, (finished.get(row.delivery) ?? 0) + 1);
         }
         for (const [delivery, count] of finished) run('UPDATE delivery SET waiting = waiting - ? WHERE id = ?', count, delivery);
+      });
+    },
+    async moveAnchors(places) {
+      return sqlite.transact(() => {
+        let moved = 0;
+        for (const [id, anchor] of places) moved += run('UPDATE record SET tx = ?, block = ? WHERE id = ? AND state = 1', anchor.txId, anchor.blockNumber, id);
+        return moved;
       });
     },
     async shred(ids) {

@@ -106,6 +106,16 @@ export function recordStoreSuite(name: string, open: () => RecordStoreCase): voi
       expect((await store.recordsOf('d1')).map(({ id }) => id)).toEqual(['a', 'b']);
     });
 
+    it('notes where anchors stand after a move, of anchored records only', async () => {
+      const { store } = start();
+      await add(store, [record('a'), record('b', { position: 1 })]);
+      await store.markAnchored(['a'], anchor);
+      const there = { txId: 't9', blockNumber: 2 };
+      expect(await store.moveAnchors(new Map([['a', there], ['b', there], ['unknown', there]]))).toBe(1);
+      const held = await store.records(['a', 'b']);
+      expect([held.get('a')?.anchor, held.get('b')?.anchor]).toEqual([there, undefined]);
+    });
+
     it('makes a notice due when the delivery is anchored and sealed to its owner', async () => {
       const { store } = start();
       await store.subjectFor('patient-a', 's1');

@@ -1,0 +1,84 @@
+/** Moves a whole network's ledger to another one: the identities of all organisations are at hand, as in a pilot that one operator runs. */
+import type { Clock, Log, Random, Scheduler } from '#base/ports.ts';
+import { compositeKey } from '#contracts/keys.ts';
+import type { LedgerAdmin } from '#ledger/admin.ts';
+import type { LedgerClient, LedgerSigner } from '#ledger/client.ts';
+import { readArchive, writeArchive } from '#ledger/embedded/archive.ts';
+import type { ChannelRoot } from '#ledger/embedded/channel-root.ts';
+import { createOutsideAdmin, readConfig, type OutsideAdminOptions } from '#ledger/fabric/outside-admin.ts';
+import type { GatewayTransport } from '#ledger/transport.ts';
+import { createLedgerClient } from '#ledger/gateway-client.ts';
+import type { ChannelName, OrgId } from '#model/ids.ts';
+import { channelOrgs, contractOf } from '#model/orgs.ts';
+import type { KeptOrgIdentity } from '#org/identity.ts';
+import { checkpointOf, signedByAll } from '#org/move/final-checkpoint.ts';
+import type { LedgerSide, MovedChannel, MoveStep, Voice } from '#org/move/move-channel.ts';
+import { moveNetwork } from '#org/move/move-network.ts';
+import { settleIn } from '#org/move/settle-in.ts';
+import { channelsOf } from './network.ts';
+
+export interface Seams {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly log: Log;
+}
+
+/** A ledger as the move needs it, over any transport: an embedded one in this process or another, or a Fabric network. */
+export interface Place extends LedgerSide {
+  readonly admin: LedgerAdmin;
+}
+
+/** `transportOf`: the connection through which an organisation reaches a channel. */
+export function placeOf(options: { readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly transportOf: (channel: string, mspId: string) => GatewayTransport; readonly client?: LedgerClient; readonly seams: Seams }): Place {
+  const { identities, transportOf, seams } = options;
+  const members = [...identities.keys()];
+  const channels = channelsOf(members);
+  const client = options.client ?? createLedgerClient({ transport: transportOf(channels[0] as string, members[0] as string), ...seams });
+  const outside: OutsideAdminOptions = { channels, transportOf, readerOf: (channel) => ({ signer: readerOf(identities, channel as ChannelName), client }), ...seams };
+  const admin = createOutsideAdmin(outside);
+  return { client, admin, height: (channel) => admin.height(channel), config: (channel, signer) => readConfig(outside, channel, signer) };
+}
+
+function readerOf(identities: ReadonlyMap<OrgId, KeptOrgIdentity>, channel: ChannelName): LedgerSigner {
+  const [first] = channelOrgs(channel, [...identities.keys()]).peers;
+  return (identities.get(first as OrgId) as KeptOrgIdentity).peer;
+}
+
+export interface MoveOptions {
+  readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>;
+  readonly source: Place;
+  readonly target: Place;
+  readonly archive: string;
+  readonly progress: (step: MoveStep) => void;
+  /** What the source's own tables hold, where this process has them. */
+  readonly tablesOf?: (channel: ChannelName, leaveOut: (key: string) => boolean) => Promise<ChannelRoot>;
+}
+
+const MOVE_KEY = compositeKey(['move']);
+
+/** Throws as the steps do (docs/moving.md); run again it goes on where it was. */
+export function moveLedger({ identities, source, target, archive, progress, tablesOf }: MoveOptions): Promise<readonly MovedChannel[]> {
+  const members = [...identities.keys()];
+  const identity = (org: OrgId): KeptOrgIdentity => identities.get(org) as KeptOrgIdentity;
+  const voicesOf = (channel: ChannelName): Voice[] => channelOrgs(channel, members).peers.map((org) => ({ org, operator: identity(org).operator, peer: identity(org).peer }));
+  return moveNetwork({
+    channels: channelsOf(members), source, target, voicesOf, progress,
+    archive: (channel, blocks) => writeArchive(archive, channel, blocks),
+    checkpoint: (channel, end) => signedByAll(checkpointOf(channel, readArchive(archive, channel), end), voicesOf(channel)),
+    publishCrl: (channel, mspId, crl) => target.admin.updateCrl({ channel, mspId, crl, signer: identity(mspId as OrgId).operator }),
+    ...(tablesOf === undefined ? {} : {
+      sourceRoot: async (channel) => {
+        const { namespaces } = await tablesOf(channel, (key) => key === MOVE_KEY);
+        return (namespaces.find(({ namespace }) => namespace === contractOf(channel)) ?? { root: new Uint8Array(0) }).root;
+      },
+    }),
+  });
+}
+
+/** Every organisation's own stores, in `<folder>/orgs/<org>`. */
+export async function settleAll({ identities, target, folder, mark }: { readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly target: Place; readonly folder: string; readonly mark: string }): Promise<number> {
+  let anchors = 0;
+  for (const [org, identity] of identities) anchors += await settleIn({ org, folder: `${folder}/orgs/${org}`, ledger: target.client, height: (channel) => target.height(channel), peer: identity.peer, mark });
+  return anchors;
+}
