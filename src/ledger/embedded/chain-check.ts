@@ -30,12 +30,12 @@ interface Where {
 }
 
 /** Blocks by number. */
-interface Blocks extends Where {
+export interface Blocks extends Where {
   readonly reader: Pick<StateReader, 'block' | 'height'>;
 }
 
 /** What is checked: one height of the channel, while it may go on. */
-interface Source extends Where {
+export interface Source extends Where {
   readonly reader: StateReader;
 }
 
@@ -164,24 +164,31 @@ export async function replayChain(channelStore: ChannelStore, scratch: string): 
   return withSource(channelStore, (source) => replaySource(source, scratch));
 }
 
-async function replaySource(store: Source, scratch: string): Promise<ReplayFacts> {
+/** The same of one height that a caller reads by other means. */
+export async function replaySource(store: Source, scratch: string): Promise<ReplayFacts> {
   const copy = openChannelStore({ channel: store.channel, file: scratch, durable: false });
-  const facts = { blocks: 0, transactions: 0, last: new Uint8Array(0) as Uint8Array, commitHash: new Uint8Array(0) as Uint8Array };
   try {
-    for await (const step of checkedBlocks(store)) {
-      facts.commitHash = await replayBlock(copy, step, { store, commitHash: facts.commitHash });
-      facts.blocks++;
-      facts.transactions += step.data.length;
-      facts.last = headerHash(step.block.header, nativeHash);
-    }
+    const facts = await replayInto(copy, store);
     for (const table of ['state', 'hashes', 'history', 'transactions'] as const) compareTables(store, copy, table);
+    return facts;
   } finally {
     copy.close();
+  }
+}
+
+/** Judges blocks into an empty store: state, history, hashes and index out of blocks alone. Throws LEDGER_CHAIN_BROKEN. */
+export async function replayInto(copy: ChannelStore, store: Blocks): Promise<ReplayFacts> {
+  const facts = { blocks: 0, transactions: 0, last: new Uint8Array(0) as Uint8Array, commitHash: new Uint8Array(0) as Uint8Array };
+  for await (const step of checkedBlocks(store)) {
+    facts.commitHash = await replayBlock(copy, step, { store, commitHash: facts.commitHash });
+    facts.blocks++;
+    facts.transactions += step.data.length;
+    facts.last = headerHash(step.block.header, nativeHash);
   }
   return { blocks: facts.blocks, transactions: facts.transactions, lastHash: toHex(facts.last), commitHash: toHex(facts.commitHash) };
 }
 
-async function replayBlock(copy: ChannelStore, { block, data, view, codes }: Step, { store, commitHash }: { readonly store: Source; readonly commitHash: Uint8Array }): Promise<Uint8Array> {
+async function replayBlock(copy: ChannelStore, { block, data, view, codes }: Step, { store, commitHash }: { readonly store: Blocks; readonly commitHash: Uint8Array }): Promise<Uint8Array> {
   const { number } = block.header;
   const prepared: Prepared[] = [];
   const isConfig = codes[0] === validationCode.VALID && configIn(data[0] ?? new Uint8Array(0)) !== undefined;

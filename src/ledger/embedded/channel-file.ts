@@ -1,6 +1,7 @@
 /** A channel's file as such: its mark, its format, its durability. What is in it: channel-store.ts. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { CodedError } from '#base/errors.ts';
 import { readLog } from './channel-log.ts';
 import { APPLICATION_ID, schema, SCHEMA_VERSION } from './schema.ts';
@@ -33,6 +34,22 @@ export function openWriter(file: string, durable: boolean, onStep?: OnStep): Dat
     if (logged) beginLog(database);
     if (version === 0) database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`);
     else if (version < SCHEMA_VERSION) upgradeFile(database, version, onStep);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a channel's file to look at it. A file that nobody has open and that has no log is taken as it lies, so that
+ * looking leaves no files behind; otherwise one consistent height is read beside the writer.
+ */
+export function openReader(file: string, live: boolean): DatabaseSync {
+  const alone = !live && !existsSync(`${file}-wal`);
+  const database = new DatabaseSync(alone ? `${pathToFileURL(file).href}?immutable=1` : file, { readOnly: true });
+  try {
+    database.exec('PRAGMA query_only = ON; PRAGMA cell_size_check = ON; BEGIN');
     return database;
   } catch (error) {
     database.close();

@@ -42,7 +42,8 @@ function replace(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-function channelsIn(folder: string): ReadonlySet<string> {
+/** Names in the list; none when there is no list. */
+export function channelsIn(folder: string): ReadonlySet<string> {
   try {
     return new Set(readFileSync(join(folder, NAME), 'utf8').split('\n').filter((line) => line !== ''));
   } catch {
