@@ -136,6 +136,10 @@ export class Channel {
     while (this.#queue.length > 0) {
       await this.traffic.settle(() => this.#queue.length, this.#parts.scheduler);
       const waiting = this.#cut();
+      if (this.#planted.has('early-acknowledgement')) {
+        for (const { resolve } of waiting) resolve({ code: validationCode.VALID, block: this.#height });
+        await this.#parts.scheduler.sleep(1);
+      }
       try {
         this.#commit(waiting);
       } catch (error) {
@@ -183,15 +187,13 @@ export class Channel {
     const ordered = orderBlock({ number, previousHash: this.#lastHash, lastConfig: isConfig ? number : this.#lastConfig }, transactions.map((prepared) => prepared.bytes), this.#parts);
     if (this.#planted.has('late-revocation')) this.#view = this.#configIn(this.#lastConfig);
     const verdicts = isConfig ? { codes: [validationCode.VALID], batch: newBatch() } : this.#judge(transactions, number);
-    const answer = (): void => waiting.forEach(({ resolve }, index) => resolve(this.#outcome(transactions[index] as Prepared, verdicts.codes[index] as ValidationCode, number)));
-    if (this.#planted.has('early-acknowledgement')) answer();
     this.#append(ordered, transactions, verdicts);
     if (isConfig) {
       if (!this.#planted.has('late-revocation')) this.#view = this.#configIn(number);
       this.#lastConfig = number;
     }
     if (verdicts.batch.state.has(LIFECYCLE)) this.#definitions.clear();
-    answer();
+    waiting.forEach(({ resolve }, index) => resolve(this.#outcome(transactions[index] as Prepared, verdicts.codes[index] as ValidationCode, number)));
     for (const watcher of this.#watchers) watcher();
     this.#parts.log('debug', 'ledger.block.committed', { channel: this.name, block: number, transactions: transactions.length, invalid: verdicts.codes.filter((code) => code !== validationCode.VALID).length });
   }
