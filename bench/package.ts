@@ -57,7 +57,7 @@ try {
   const times: { readonly answer: number; readonly receive: number; readonly total: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     const { slots } = await device.permit({ duo: INSTITUTE.org, templates: [ref], quota: 1, until: instant(systemClock.now() + 10 * DAY_MS) });
-    await network.dataUsers.get(INSTITUTE.org)?.caughtUp(network.ledger.height('drc') - 1);
+    await network.dataUsers.get(INSTITUTE.org)?.caughtUp((await network.ledger.height('drc')) - 1);
     const slot = slots[0] as (typeof slots)[number];
     await stage.dataUser(INSTITUTE.org).invite({ params: { slot }, body: { template: ref, message: '', answerBy: instant(systemClock.now() + DAY_MS) } });
     await device.sync();

@@ -54,6 +54,9 @@ export const OID = {
 
 const UNDERSTOOD = new Set(Object.values(OID).map((known) => toHex(known)));
 
+/** Written into TLS certificates for others to read; nothing here judges by them, so a critical one is not understood. */
+export const TLS_OID = { subjectAltName: oid('2.5.29.17'), extendedKeyUsage: oid('2.5.29.37'), serverAuth: oid('1.3.6.1.5.5.7.3.1'), clientAuth: oid('1.3.6.1.5.5.7.3.2') } as const;
+
 /** Bits of the first byte of the key usage extension. */
 export const KEY_USAGE = { digitalSignature: 0x80, certificateSign: 0x04, crlSign: 0x02 } as const;
 

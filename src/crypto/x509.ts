@@ -8,7 +8,7 @@ import { canonicalBytes } from '#base/canonical-json.ts';
 import { CodedError } from '#base/errors.ts';
 import type { Clock, Random } from '#base/ports.ts';
 import { boundedCache } from './cache.ts';
-import { KEY_USAGE, OID, isP256Spki, readCertificate, readName, readSigned, type CertificateFacts } from './certificate.ts';
+import { KEY_USAGE, OID, TLS_OID, isP256Spki, readCertificate, readName, readSigned, type CertificateFacts } from './certificate.ts';
 import { TAG, bitString, contextTag, der, inside, integer, readInteger, readTime, sequence, time } from './der.ts';
 import { exportPrivateKey, generateSigningKey, importPrivateKey, importPublicKey, signLowS, spki } from './keys.ts';
 import { fromPem, toPem } from './pem.ts';
@@ -27,6 +27,8 @@ export interface CertificateRequest {
   /** UTC milliseconds; rounded down to a whole day. */
   readonly notBefore: number;
   readonly days: number;
+  /** For TLS: the names and IPv4 addresses under which its holder is reached. The certificate then serves servers and clients. */
+  readonly hosts?: readonly string[];
 }
 
 export type Revocation = { readonly serialHex: string; readonly at: number } | { readonly certificate: string; readonly at: number };
@@ -127,6 +129,7 @@ function authority({ org, certificate, privateKey, random }: { readonly org: str
           authorityKeyId,
           // Fabric's attribute extension: the value is raw JSON, not DER.
           extension(OID.attributes, canonicalBytes({ attrs: request.attributes })),
+          ...(request.hosts === undefined ? [] : tlsExtensions(request.hosts)),
         ]),
       ]);
     },
@@ -265,6 +268,12 @@ function extension(type: Bytes, value: Uint8Array, options: { readonly critical?
 
 function extensions(tag: number, list: readonly Bytes[]): Bytes {
   return der(contextTag(tag), sequence(...list));
+}
+
+/** Subject alternative names (RFC 5280 section 4.2.1.6: [2] DNS name, [7] IP address) and the two TLS purposes. */
+function tlsExtensions(hosts: readonly string[]): Bytes[] {
+  const names = hosts.map((host) => (/^\d+(\.\d+){3}$/.test(host) ? der(0x87, Uint8Array.from(host.split('.'), Number)) : der(0x82, utf8(host))));
+  return [extension(TLS_OID.subjectAltName, sequence(...names)), extension(TLS_OID.extendedKeyUsage, sequence(TLS_OID.serverAuth, TLS_OID.clientAuth))];
 }
 
 function keyUsage(bits: number): Bytes {

@@ -20,7 +20,7 @@ afterAll(async () => {
 /** The entries' transactions as the channel's peers have them. */
 async function entriesOn({ network }: World) {
   const signer = network.identities.get(network.userOrg.org)?.peer as LedgerSigner;
-  const last = network.ledger.height(UIC) - 1;
+  const last = (await network.ledger.height(UIC)) - 1;
   const found: TransactionFacts[] = [];
   for await (const block of network.client.blocks({ channel: UIC, startBlock: 0, signer })) {
     found.push(...readBlock(new Uint8Array(block.bytes)).transactions.filter(({ function: name }) => name === 'putEntry'));

@@ -90,7 +90,7 @@ export async function openWorld(seed: string, reach: Partial<Pick<NetworkOptions
       for (const [keeper, id] of patient.ids) await stage.hospital(keeper).link({ params: { patient: id }, body: { link: await device.linkCode(keeper) } });
     },
     async invite(duo, slot, days = 7) {
-      await network.dataUsers.get(duo)?.caughtUp(network.ledger.height('drc') - 1);
+      await network.dataUsers.get(duo)?.caughtUp((await network.ledger.height('drc')) - 1);
       const { ref } = templates.get(duo) as { ref: TemplateRef };
       await stage.dataUser(duo).invite({ params: { slot }, body: { template: ref, message: 'Please.', answerBy: instant(clock.now() + days * DAY_MS) } });
     },
@@ -108,7 +108,7 @@ async function transactionsOf(network: Network, channel: ChannelName): Promise<R
   const signer = network.identities.get(reader)?.peer;
   if (signer === undefined) throw new Error(`nobody reads ${channel}`);
   const ended = new AbortController();
-  const last = network.ledger.height(channel) - 1;
+  const last = (await network.ledger.height(channel)) - 1;
   for await (const block of network.client.blocks({ channel, startBlock: 0, signer, signal: ended.signal })) {
     for (const transaction of readBlock(new Uint8Array(block.bytes)).transactions) {
       if (transaction.code === 'VALID' && transaction.function !== undefined) counts.set(transaction.function, (counts.get(transaction.function) ?? 0) + 1);

@@ -126,7 +126,7 @@ describe('a person\'s device', () => {
     const writers = new Set<string>();
     const tags = new Set<string>();
     const ended = new AbortController();
-    const last = world.network.ledger.height(UIC) - 1;
+    const last = (await world.network.ledger.height(UIC)) - 1;
     let entries = 0;
     for await (const block of world.network.client.blocks({ channel: UIC, startBlock: 0, signer, signal: ended.signal })) {
       for (const transaction of readBlock(new Uint8Array(block.bytes)).transactions.filter((one) => one.function === 'putEntry')) {

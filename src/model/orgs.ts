@@ -83,6 +83,11 @@ export function channelOrgs(channel: ChannelName, members: readonly OrgId[]): { 
   }
 }
 
+/** Every channel of a consortium. CON first: contracts on other channels read it. */
+export function channelsOf(members: readonly OrgId[]): readonly ChannelName[] {
+  return [CON, UIC, DRC, ...members.filter((org) => orgClass(org) === 'ho').map(hdcOf)];
+}
+
 /** How many peers' organisations must endorse a transaction of the channel: one on UIC and HDC, a majority elsewhere. */
 export function endorsementsNeeded(channel: ChannelName, peers: readonly OrgId[]): number {
   const kind = channelKind(channel);

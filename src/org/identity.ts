@@ -34,6 +34,7 @@ interface KeyWish {
   readonly name: string;
   readonly unit: 'client' | 'peer' | 'admin' | 'orderer';
   readonly role?: Role;
+  readonly hosts?: readonly string[];
 }
 
 /**
@@ -42,7 +43,7 @@ interface KeyWish {
  */
 export async function openOrgIdentity(options: { readonly org: OrgId; readonly store: KeyValueStore; readonly clock: Clock }): Promise<KeptOrgIdentity> {
   const { org, store } = options;
-  const ca = await openRoot(options.org, options.store, options.clock);
+  const ca = await openRoot(options.org, options.store, { clock: options.clock });
   const keep = (wish: KeyWish): Promise<KeptIdentity> => openKey({ ...options, ca, wish });
   const system = await keep({ name: 'system', unit: 'client', role: 'system' });
   const operator = await keep({ name: 'operator', unit: 'admin', role: 'operator' });
@@ -54,17 +55,36 @@ export async function openOrgIdentity(options: { readonly org: OrgId; readonly s
 
 /** The ordering organisation of an embedded ledger: a root and one orderer key. */
 export async function openOrdererIdentity(options: { readonly mspId: string; readonly store: KeyValueStore; readonly clock: Clock }): Promise<KeptIdentity & { readonly mspId: string; readonly rootCertificate: string }> {
-  const ca = await openRoot(options.mspId, options.store, options.clock);
+  const ca = await openRoot(options.mspId, options.store, { clock: options.clock });
   const orderer = await openKey({ org: options.mspId, store: options.store, clock: options.clock, ca, wish: { name: 'orderer', unit: 'orderer' } });
   return { ...orderer, mspId: options.mspId, rootCertificate: ca.certificate };
 }
 
-async function openRoot(org: string, store: KeyValueStore, clock: Clock): Promise<CertificateAuthority> {
-  const certificate = await store.get('root/certificate');
-  const key = await store.get('root/key');
+export interface TlsIdentity {
+  /** PEM of the authority that clients trust. */
+  readonly rootCertificate: string;
+  /** PEM. */
+  readonly certificate: string;
+  readonly privateKeyPkcs8: Bytes;
+}
+
+/** A TLS certificate under a name (`tls-peer`, …) from the organisation's TLS root, which is another than the root of its members. Made anew when the hosts change. */
+export async function openTlsIdentity(options: { readonly org: string; readonly name: string; readonly hosts: readonly string[]; readonly store: KeyValueStore; readonly clock: Clock }): Promise<TlsIdentity> {
+  const { org, store, clock, hosts } = options;
+  const ca = await openRoot(org, store, { clock, name: 'tls-root' });
+  const wish: KeyWish = { name: options.name, unit: 'client', hosts };
+  const kept = await store.get(`${wish.name}/hosts`);
+  if (kept === undefined || fromUtf8(kept) !== hosts.join()) await store.write(new Map([[`${wish.name}/certificate`, undefined], [`${wish.name}/key`, undefined], [`${wish.name}/hosts`, utf8(hosts.join())]]));
+  const { certificate, privateKeyPkcs8 } = await openKey({ org, store, clock, ca, wish });
+  return { rootCertificate: ca.certificate, certificate, privateKeyPkcs8 };
+}
+
+async function openRoot(org: string, store: KeyValueStore, { clock, name = 'root' }: { readonly clock: Clock; readonly name?: 'root' | 'tls-root' }): Promise<CertificateAuthority> {
+  const certificate = await store.get(`${name}/certificate`);
+  const key = await store.get(`${name}/key`);
   if (certificate !== undefined && key !== undefined) return openAuthority({ org, certificatePem: fromUtf8(certificate), privateKeyPkcs8: key });
-  const ca = await createAuthority({ org, commonName: `${org} root`, clock });
-  await store.write(new Map([['root/certificate', utf8(ca.certificate)], ['root/key', await ca.privateKeyPkcs8()]]));
+  const ca = await createAuthority({ org, commonName: `${org} ${name.replace('-', ' ')}`, clock });
+  await store.write(new Map([[`${name}/certificate`, utf8(ca.certificate)], [`${name}/key`, await ca.privateKeyPkcs8()]]));
   return ca;
 }
 
@@ -87,6 +107,7 @@ async function openKey(options: { readonly org: string; readonly store: KeyValue
     publicKey: pair.publicKey,
     notBefore: clock.now(),
     days: CERTIFICATE_DAYS,
+    ...(wish.hosts === undefined ? {} : { hosts: wish.hosts }),
   });
   await store.write(new Map([[`${wish.name}/certificate`, utf8(certificate)], [`${wish.name}/key`, privateKeyPkcs8]]));
   return identityOf(org, certificate, privateKeyPkcs8);

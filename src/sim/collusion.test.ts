@@ -94,7 +94,7 @@ async function ask({ network, stage, templates }: Scene, { device }: Patient, { 
   const now = systemClock.now();
   const { slots } = await device.permit({ duo, templates: [ref], quota: 1, until: instant(now + 30 * DAY_MS) });
   const [slot] = slots as [(typeof slots)[number]];
-  await network.dataUsers.get(duo)?.caughtUp(network.ledger.height('drc') - 1);
+  await network.dataUsers.get(duo)?.caughtUp((await network.ledger.height('drc')) - 1);
   await stage.dataUser(duo).invite({ params: { slot }, body: { template: ref, message: 'Please.', answerBy: instant(now + 7 * DAY_MS) } });
   await until('the request', async () => {
     await device.sync();
@@ -108,7 +108,7 @@ async function ask({ network, stage, templates }: Scene, { device }: Patient, { 
     return (await device.pending()).length === 0;
   });
   if (count === 0) return [];
-  await network.dataUsers.get(duo)?.caughtUp(network.ledger.height('drc') - 1);
+  await network.dataUsers.get(duo)?.caughtUp((await network.ledger.height('drc')) - 1);
   const received = await stage.dataUser(duo).receive({ params: { slot }, body: {} });
   expect(received.items.map(({ record, good }) => [record, good]).sort()).toEqual(items.map((id) => [id, true]).sort());
   for (const id of items) await stage.dataUser(duo).read({ params: { slot, record: id } });

@@ -10,14 +10,15 @@ import { drcContract } from '#contracts/drc.ts';
 import { hdcContract } from '#contracts/hdc.ts';
 import { uicContract } from '#contracts/uic.ts';
 import { createDevice, type Device } from '#device/device.ts';
+import type { LedgerAdmin } from '#ledger/admin.ts';
 import type { LedgerClient } from '#ledger/client.ts';
 import { openEmbeddedLedger, type EmbeddedLedger } from '#ledger/embedded/ledger.ts';
 import { createLedgerClient } from '#ledger/gateway-client.ts';
 import type { Chaincode } from '#ledger/stub.ts';
 import type { GatewayTransport } from '#ledger/transport.ts';
 import type { Member } from '#model/con.ts';
-import type { ChannelName, OrgId } from '#model/ids.ts';
-import { channelKind, channelOrgs, CON, DRC, endorsementsNeeded, hdcOf, orgClass, UIC, type ChannelKind } from '#model/orgs.ts';
+import type { OrgId } from '#model/ids.ts';
+import { channelKind, channelOrgs, channelsOf, CON, endorsementsNeeded, orgClass, type ChannelKind } from '#model/orgs.ts';
 import { openDataUser } from '#org/data-user/open.ts';
 import { openHospital } from '#org/hospital/open.ts';
 import { openOrdererIdentity, openOrgIdentity, type KeptOrgIdentity } from '#org/identity.ts';
@@ -27,10 +28,15 @@ import type { Org } from '#org/types.ts';
 import { openUserOrg } from '#org/user-org/open.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { DEMO_MEMBERS, ORDERER_MSP, type DemoMember } from './members.ts';
+import { openOutsideLedger, type LedgerDoors, type NetworkLedger } from './outside-ledger.ts';
 
 export interface NetworkOptions {
   /** Where all state lives. */
   readonly folder: string;
+  /** A ledger that runs elsewhere, with its channels and contracts in place; the embedded one in this process unless given. */
+  readonly ledger?: LedgerDoors;
+  /** Where the organisations' keys are (`orgs/<id>/keys.sqlite`), if not in `folder`. */
+  readonly keys?: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly scheduler: Scheduler;
@@ -47,9 +53,13 @@ export interface NetworkOptions {
 }
 
 export interface Network {
-  readonly ledger: EmbeddedLedger;
+  readonly ledger: LedgerAdmin;
+  /** The way of devices to the ledger: each channel through a peer of an organisation that runs one there. */
   readonly transport: GatewayTransport;
+  /** The devices' client. */
   readonly client: LedgerClient;
+  /** An organisation's own client, through its own peer. */
+  clientOf(org: OrgId): LedgerClient;
   readonly members: readonly DemoMember[];
   readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>;
   readonly urls: ReadonlyMap<OrgId, string>;
@@ -73,15 +83,18 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const members = options.members ?? DEMO_MEMBERS;
   const stores: KeyValueStore[] = [];
   const identities = await openIdentities(options, members, stores);
-  const ledger = await openLedger(options, identities, stores);
-  const transport = ledger.transport();
-  const client = acknowledgedClient(createLedgerClient({ transport, clock: options.clock, random: options.random, scheduler: options.scheduler }), options.acknowledged);
+  const opened = options.ledger === undefined ? inProcess(options, await openLedger(options, identities, stores)) : openOutsideLedger({ doors: options.ledger, identities, ...seamsOf(options) });
+  const ledger = opened.admin;
+  const { transport } = opened;
+  const client = acknowledgedClient(opened.client, options.acknowledged);
+  const clients = new Map(members.map(({ org }) => [org, acknowledgedClient(opened.clientOf(org), options.acknowledged)]));
+  const clientOf = (org: OrgId): LedgerClient => clients.get(org) ?? client;
   const handlers = new Map<OrgId, Fetch>();
   const urls = new Map<OrgId, string>();
   for (const { org } of members) urls.set(org, await options.host(org, (request) => answer(handlers, org, request)));
-  await found({ client, identities, urls, members });
+  await found({ clientOf, identities, urls, members });
 
-  const base = (org: OrgId) => ({ ...options, folder: `${options.folder}/orgs/${org}`, identity: identities.get(org) as KeptOrgIdentity, url: urls.get(org) as string, ledger: client });
+  const base = (org: OrgId) => ({ ...options, folder: `${options.folder}/orgs/${org}`, identity: identities.get(org) as KeptOrgIdentity, url: urls.get(org) as string, ledger: clientOf(org) });
   const config = { ...(options.origins === undefined ? {} : { origins: options.origins }) };
   const of = (wanted: ReturnType<typeof orgClass>): OrgId[] => members.map(({ org }) => org).filter((org) => orgClass(org) === wanted);
   const userOrgId = of('uo')[0] as OrgId;
@@ -95,14 +108,23 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   await Promise.all(orgs.map((org) => org.start()));
 
   return {
-    ledger, transport, client, members, identities, urls, userOrg, hospitals, dataUsers,
+    ledger, transport, client, clientOf, members, identities, urls, userOrg, hospitals, dataUsers,
     openDevice: (name, delays) => openDevice({ ...options, name, delays, client, userOrg: { org: userOrgId, url: urls.get(userOrgId) as string } }),
     async close() {
       await Promise.all(orgs.map((org) => org.close()));
-      await ledger.close();
+      await opened.close();
       await Promise.all(stores.map((store) => store.close()));
     },
   };
+}
+
+const seamsOf = ({ clock, random, scheduler }: Pick<NetworkOptions, 'clock' | 'random' | 'scheduler'>) => ({ clock, random, scheduler });
+
+/** Everybody reaches a ledger of this process by function calls. */
+function inProcess(options: NetworkOptions, ledger: EmbeddedLedger): NetworkLedger {
+  const transport = ledger.transport();
+  const client = createLedgerClient({ transport, ...seamsOf(options) });
+  return { transport, client, clientOf: () => client, admin: { channels: () => ledger.channels(), height: async (channel) => ledger.height(channel), verifyChain: (channel) => ledger.verifyChain(channel), updateCrl: (change) => ledger.updateCrl(change) }, close: () => ledger.close() };
 }
 
 async function answer(handlers: ReadonlyMap<OrgId, Fetch>, org: OrgId, request: Request): Promise<Response> {
@@ -110,7 +132,7 @@ async function answer(handlers: ReadonlyMap<OrgId, Fetch>, org: OrgId, request: 
   return handler === undefined ? new Response(null, { status: 503, headers: { 'retry-after': '1' } }) : handler(request);
 }
 
-type LedgerSeams = Pick<NetworkOptions, 'folder' | 'clock' | 'random' | 'scheduler' | 'log'>;
+type LedgerSeams = Pick<NetworkOptions, 'folder' | 'keys' | 'clock' | 'random' | 'scheduler' | 'log'>;
 
 /** Only the ledger of a folder, for a process that serves it to others. */
 export async function openLedgerOf(options: LedgerSeams, members: readonly DemoMember[]): Promise<{ readonly ledger: EmbeddedLedger; readonly close: () => Promise<void> }> {
@@ -128,7 +150,7 @@ export async function openLedgerOf(options: LedgerSeams, members: readonly DemoM
 async function openIdentities(options: LedgerSeams, members: readonly DemoMember[], stores: KeyValueStore[]): Promise<ReadonlyMap<OrgId, KeptOrgIdentity>> {
   const identities = new Map<OrgId, KeptOrgIdentity>();
   for (const { org } of members) {
-    const store = openSqliteKeyValueStore(`${options.folder}/orgs/${org}/keys.sqlite`);
+    const store = openSqliteKeyValueStore(`${options.keys ?? options.folder}/orgs/${org}/keys.sqlite`);
     stores.push(store);
     identities.set(org, await openOrgIdentity({ org, store, clock: options.clock }));
   }
@@ -156,22 +178,17 @@ async function openLedger(options: LedgerSeams, identities: ReadonlyMap<OrgId, K
   return ledger;
 }
 
-/** CON first: contracts on other channels read it. */
-export function channelsOf(members: readonly OrgId[]): readonly ChannelName[] {
-  return [CON, UIC, DRC, ...members.filter((org) => orgClass(org) === 'ho').map(hdcOf)];
-}
-
-async function publishCrl(ledger: EmbeddedLedger, identity: KeptOrgIdentity, crl: string): Promise<void> {
+async function publishCrl(ledger: LedgerAdmin, identity: KeptOrgIdentity, crl: string): Promise<void> {
   for (const channel of ledger.channels()) await ledger.updateCrl({ channel, mspId: identity.org, crl, signer: identity.operator });
 }
 
 /** The founding members go onto CON once; a changed address is told afterwards. */
-async function found(network: { readonly client: LedgerClient; readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly urls: ReadonlyMap<OrgId, string>; readonly members: readonly DemoMember[] }): Promise<void> {
+async function found(network: { readonly clientOf: (org: OrgId) => LedgerClient; readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly urls: ReadonlyMap<OrgId, string>; readonly members: readonly DemoMember[] }): Promise<void> {
   const wanted: Member[] = network.members.map(({ org, name }) => {
     const identity = network.identities.get(org) as KeptOrgIdentity;
     return { org, name, rootCertificate: identity.ca.certificate, url: network.urls.get(org) as string, hpkePublicKey: toBase64url(identity.hpke.publicKey) };
   });
-  const con = (org: OrgId) => contractClient(network.client, { channel: CON, signer: (network.identities.get(org) as KeptOrgIdentity).system });
+  const con = (org: OrgId) => contractClient(network.clientOf(org), { channel: CON, signer: (network.identities.get(org) as KeptOrgIdentity).system });
   const first = con((network.members[0] as DemoMember).org);
   const known = (await first.evaluate('getMembers', {})).members;
   if (known.length === 0) {

@@ -13,7 +13,8 @@ import { playStory, type Summary } from '#sim/story.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { bundleFiles } from '../bundles.ts';
 import type { Command, CommandContext, CommandResult } from '../command.ts';
-import { holdFolder, makeFolder, readNetworkFileIfAny, writeNetworkFile, type Folder, type NetworkFile } from '../folder.ts';
+import { holdFolder, readNetworkFileIfAny, writeNetworkFile, type NetworkFile } from '../folder.ts';
+import { chooseLedger, type ChosenLedger } from '../ledger-choice.ts';
 import { fileLog } from '../log.ts';
 import { networkFetch } from '../network-fetch.ts';
 import { recompute } from '../recompute.ts';
@@ -34,12 +35,14 @@ export const demo: Command = {
     folder: { type: 'string', value: 'DIR', summary: `where the state lives (default ${DEFAULT_FOLDER}); a restart continues from it` },
     data: { type: 'string', value: 'FOLDER', summary: 'FHIR R4 bundles (.json, .json.gz) instead of our synthetic people' },
     people: { type: 'string', value: 'N', summary: `how many synthetic people (default ${PEOPLE})` },
+    ledger: { type: 'string', value: 'KIND', summary: 'embedded (default); grpc: the same in a process of its own, reached over gRPC with TLS; fabric: a running Fabric network' },
+    network: { type: 'string', value: 'FILE', summary: 'with --ledger fabric: the description of the network (default .healthkeep-fabric/network.json)' },
     port: { type: 'string', value: 'N', summary: `first of six ports (default ${DEFAULT_PORT}; with --once free ones)` },
     once: { type: 'boolean', summary: 'end after the story; exit 0 only if every check held' },
     'no-story': { type: 'boolean', summary: 'only bring the network of an existing folder up' },
     acknowledged: { type: 'boolean', summary: 'write every acknowledgement to standard error as JSON lines' },
   },
-  examples: ['healthkeep demo', 'healthkeep demo --once --json --folder /tmp/demo', 'healthkeep demo --data bundles/ --folder /tmp/demo', 'healthkeep demo reset'],
+  examples: ['healthkeep demo', 'healthkeep demo --once --json --folder /tmp/demo', 'healthkeep demo --data bundles/ --folder /tmp/demo', 'healthkeep demo --ledger grpc --once --folder /tmp/demo', 'healthkeep demo reset'],
   run: runDemo,
 };
 
@@ -48,7 +51,7 @@ interface Running {
   readonly networkOptions: NetworkOptions;
   readonly servers: readonly Listening[];
   readonly file: NetworkFile;
-  readonly folder: Folder;
+  readonly ledger: ChosenLedger;
 }
 
 async function runDemo(context: CommandContext): Promise<CommandResult | undefined> {
@@ -119,15 +122,14 @@ function planOf({ options, env }: CommandContext): StoryPlan {
 }
 
 async function bringUp(context: CommandContext, path: string): Promise<Running> {
-  const folder = holdFolder(makeFolder(path));
-  if (!folder.held) throw new CodedError('FOLDER_IN_USE', 'Another process works in this folder.', { why: 'A demo or ledger runs on it.', next: 'Stop it, or choose another --folder.' });
+  const old = readNetworkFileIfAny(path);
+  const ledger = await chooseLedger(context, path);
   const servers: Listening[] = [];
   try {
-    const old = readNetworkFileIfAny(path);
     const portOf = portsOf(context, old);
     const members: Record<string, string> = {};
     const networkOptions: NetworkOptions = {
-      folder: path, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path), fetch: networkFetch,
+      folder: path, ...(ledger.doors === undefined ? {} : { ledger: ledger.doors }), ...(ledger.keys === undefined ? {} : { keys: ledger.keys }), clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path), fetch: networkFetch,
       host: async (org, handler) => {
         const server = await open(handler, portOf(org));
         servers.push(server);
@@ -137,16 +139,23 @@ async function bringUp(context: CommandContext, path: string): Promise<Running> 
       ...(context.options['acknowledged'] === true ? { acknowledged: (what) => context.streams.err(`${JSON.stringify(what)}\n`) } : {}),
     };
     const network = await openNetwork(networkOptions);
-    const relay = await open(createHttpRelay({ transport: network.transport }), portOf('ledger'));
-    servers.push(relay);
-    const file: NetworkFile = { version: 1, ledger: relay.url, members: members as Record<OrgId, string>, people: old?.people ?? 0 };
+    const url = ledger.url ?? (await relay(network, portOf('ledger'), servers));
+    const file: NetworkFile = { version: 1, ledger: url, members: members as Record<OrgId, string>, people: old?.people ?? 0 };
     writeNetworkFile(path, file);
-    return { network, networkOptions, servers, file, folder };
+    return { network, networkOptions, servers, file, ledger };
   } catch (error) {
     await Promise.all(servers.map((server) => server.close()));
-    folder.release();
+    await ledger.close();
+    ledger.folder.release();
     throw error;
   }
+}
+
+/** The ledger over HTTP, for browsers and other commands. */
+async function relay(network: Network, wish: PortWish, servers: Listening[]): Promise<string> {
+  const server = await open(createHttpRelay({ transport: network.transport }), wish);
+  servers.push(server);
+  return server.url;
 }
 
 interface PortWish {
@@ -181,11 +190,11 @@ async function open(fetch: Fetch, wish: PortWish): Promise<Listening> {
 }
 
 async function play(running: Running, plan: StoryPlan, say: (line: string) => void): Promise<Summary> {
-  const memory = openSqliteKeyValueStore(join(running.folder.path, 'story.sqlite'));
+  const memory = openSqliteKeyValueStore(join(running.ledger.folder.path, 'story.sqlite'));
   try {
     const { summary, people } = await playStory({ network: running.network, networkOptions: running.networkOptions, plan, memory, say, recompute });
     for (const person of people) await person.open.close();
-    writeNetworkFile(running.folder.path, { ...running.file, people: people.length });
+    writeNetworkFile(running.ledger.folder.path, { ...running.file, people: people.length });
     return summary;
   } finally {
     await memory.close();
@@ -195,7 +204,8 @@ async function play(running: Running, plan: StoryPlan, say: (line: string) => vo
 async function takeDown(running: Running): Promise<void> {
   await Promise.all(running.servers.map((server) => server.close()));
   await running.network.close();
-  running.folder.release();
+  await running.ledger.close();
+  running.ledger.folder.release();
 }
 
 function summaryLines(summary: Summary): string[] {
@@ -210,7 +220,7 @@ function summaryLines(summary: Summary): string[] {
   ];
 }
 
-function addressLines({ file, folder }: Running): string[] {
+function addressLines({ file, ledger: { folder } }: Running): string[] {
   const at = `--folder ${folder.path}`;
   return [
     '',

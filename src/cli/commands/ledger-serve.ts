@@ -2,13 +2,18 @@
 import type { EmbeddedLedger } from '#ledger/embedded/ledger.ts';
 import { createHttpRelay } from '#ledger/http-relay.ts';
 import { openLedgerOf } from '#sim/network.ts';
-import { DEMO_MEMBERS } from '#sim/members.ts';
+import { DEMO_MEMBERS, ORDERER_MSP } from '#sim/members.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
 import { CodedError } from '#base/errors.ts';
+import { toPem } from '#crypto/pem.ts';
 import type { OrgId } from '#model/ids.ts';
+import { openTlsIdentity } from '#org/identity.ts';
+import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
+import { join } from 'node:path';
 import type { Command } from '../command.ts';
 import { pathOf } from '../context.ts';
 import { holdFolder, makeFolder, readNetworkFile, writeNetworkFile } from '../folder.ts';
+import { writeOutput } from '../files.ts';
 import { fileLog } from '../log.ts';
 import { listen } from '../serve.ts';
 
@@ -18,9 +23,11 @@ export const ledgerServe: Command = {
   options: {
     folder: { type: 'string', value: 'DIR', summary: 'the network\'s folder', required: true },
     port: { type: 'string', value: 'N', summary: 'port for HTTP (default: that of network.json)' },
-    'grpc-port': { type: 'string', value: 'N', summary: 'also serve Fabric\'s gRPC services on this port, on loopback without TLS' },
+    'grpc-port': { type: 'string', value: 'N', summary: 'also serve Fabric\'s gRPC services on this port, on loopback' },
+    tls: { type: 'boolean', summary: 'serve gRPC with TLS; the authority to trust is written to ledger/tls-root.pem' },
+    'with-caller': { type: 'boolean', summary: 'end when standard input ends: with the program that started it' },
   },
-  examples: ['healthkeep ledger serve --folder demo', 'healthkeep ledger serve --folder demo --grpc-port 7051'],
+  examples: ['healthkeep ledger serve --folder demo', 'healthkeep ledger serve --folder demo --grpc-port 7051', 'healthkeep ledger serve --folder demo --grpc-port 7051 --tls'],
   async run(context) {
     const path = pathOf(context, context.options['folder']);
     const file = readNetworkFile(path);
@@ -32,12 +39,12 @@ export const ledgerServe: Command = {
     try {
       const server = await listen({ fetch: createHttpRelay({ transport: opened.ledger.transport() }), port: context.options['port'] === undefined ? Number(new URL(file.ledger).port) : portOf(context.options['port'], '--port') });
       closers.unshift(server.close);
-      const grpc = context.options['grpc-port'] === undefined ? undefined : await serveGrpc(opened.ledger, portOf(context.options['grpc-port'], '--grpc-port'));
+      const grpc = context.options['grpc-port'] === undefined ? undefined : await serveGrpc(opened.ledger, { port: portOf(context.options['grpc-port'], '--grpc-port'), tls: context.options['tls'] === true ? await tlsOf(path) : undefined });
       if (grpc !== undefined) closers.unshift(grpc.close);
       writeNetworkFile(path, { ...file, ledger: server.url });
       const channels = opened.ledger.channels().map((channel) => ({ channel, blocks: opened.ledger.height(channel) }));
-      context.streams.out(context.json ? `${JSON.stringify({ ledger: server.url, grpc: grpc?.address ?? null, channels })}\n` : `Ledger at ${server.url}${grpc === undefined ? '' : `, gRPC at ${grpc.address}`}\n${channels.map((one) => `  ${one.channel}  ${one.blocks} blocks`).join('\n')}\nCtrl-C ends it.\n`);
-      await new Promise<void>((done) => (context.signal.aborted ? done() : context.signal.addEventListener('abort', () => done(), { once: true })));
+      context.streams.out(context.json ? `${JSON.stringify({ ledger: server.url, grpc: grpc?.address ?? null, tlsRoot: context.options['tls'] === true ? tlsRootOf(path) : null, channels })}\n` : `Ledger at ${server.url}${grpc === undefined ? '' : `, gRPC at ${grpc.address}`}\n${channels.map((one) => `  ${one.channel}  ${one.blocks} blocks`).join('\n')}\nCtrl-C ends it.\n`);
+      await Promise.race([new Promise<void>((done) => (context.signal.aborted ? done() : context.signal.addEventListener('abort', () => done(), { once: true }))), ...(context.options['with-caller'] === true ? [callerEnds()] : [])]);
     } finally {
       for (const close of closers) await close();
       hold.release();
@@ -52,8 +59,27 @@ function portOf(text: string | boolean | undefined, option: string): number {
   return port;
 }
 
-async function serveGrpc(ledger: EmbeddedLedger, port: number): Promise<{ readonly address: string; close(): Promise<void> }> {
+/** A program that is killed closes what it held open: its child learns of it from the end of standard input. */
+function callerEnds(): Promise<void> {
+  return new Promise((done) => process.stdin.once('end', done).once('close', done).resume());
+}
+
+const tlsRootOf = (folder: string): string => join(folder, 'ledger', 'tls-root.pem');
+
+/** The ledger's TLS certificate, from the ordering organisation's TLS root. */
+async function tlsOf(folder: string): Promise<{ readonly certificate: string; readonly privateKey: string }> {
+  const store = openSqliteKeyValueStore(`${folder}/orgs/${ORDERER_MSP}/keys.sqlite`);
+  try {
+    const { rootCertificate, certificate, privateKeyPkcs8 } = await openTlsIdentity({ org: ORDERER_MSP, name: 'tls-ledger', hosts: ['localhost', '127.0.0.1'], store, clock: systemClock });
+    writeOutput(tlsRootOf(folder), rootCertificate);
+    return { certificate, privateKey: toPem('PRIVATE KEY', privateKeyPkcs8) };
+  } finally {
+    await store.close();
+  }
+}
+
+async function serveGrpc(ledger: EmbeddedLedger, { port, tls }: { readonly port: number; readonly tls: { readonly certificate: string; readonly privateKey: string } | undefined }): Promise<{ readonly address: string; close(): Promise<void> }> {
   const { serveGrpc } = await import('#ledger/embedded/grpc-server.ts');
-  const server = await serveGrpc({ transport: ledger.transport(), host: '127.0.0.1', port });
+  const server = await serveGrpc({ transport: ledger.transport(), host: '127.0.0.1', port, ...(tls === undefined ? {} : { tls }) });
   return { address: `127.0.0.1:${server.port}`, close: () => server.close() };
 }

@@ -60,9 +60,9 @@ async function* read(stream: ClientReadableStream<Uint8Array>, signal: AbortSign
   }
 }
 
-/** Opens a connection; gRPC dials, and dials again, by itself. */
+/** Opens a connection of its own, shared with no other transport; gRPC dials, and dials again, by itself. */
 export function createGrpcTransport({ address, tlsRootCertificate, serverName, clientTls }: GrpcTransportOptions): GrpcTransport {
-  const options = { 'grpc.max_receive_message_length': MAX_MESSAGE, 'grpc.max_send_message_length': MAX_MESSAGE, ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }) };
+  const options = { 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': MAX_MESSAGE, 'grpc.max_send_message_length': MAX_MESSAGE, ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }) };
   const pem = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
   const client = new Client(address, tlsRootCertificate === undefined ? credentials.createInsecure() : credentials.createSsl(pem(tlsRootCertificate), pem(clientTls?.privateKey), pem(clientTls?.certificate)), options);
   const unary = (path: string) => (request: Uint8Array, signal?: AbortSignal) => call(client, path, { request, signal });

@@ -41,12 +41,12 @@ afterAll(async () => {
 });
 
 const now = (): number => kit.world.clock.now();
-const drcHeight = (): number => kit.world.network.ledger.height('drc') - 1;
+const drcHeight = async (): Promise<number> => (await kit.world.network.ledger.height('drc')) - 1;
 const take = (): SlotTag => slots.pop() as SlotTag;
 const identityOf = (org: typeof INSURER): KeptOrgIdentity => kit.world.network.identities.get(org.org) as KeptOrgIdentity;
 
 async function row(slot: SlotTag): Promise<BoardRow | undefined> {
-  await running.dataUser.caughtUp(drcHeight());
+  await running.dataUser.caughtUp(await drcHeight());
   return (await running.api.board()).rows.find((one) => one.slot === slot);
 }
 
@@ -269,7 +269,7 @@ describe('the data user', () => {
   it('tells another data user nothing of its slots', async () => {
     const slot = await granted();
     const other = createApiClient({ table: dataUserEndpoints, baseUrl: kit.world.network.urls.get(INSTITUTE.org) as string, fetch: kit.world.wire.fetch, sign: signerOf({ clock: kit.world.clock, random: systemRandom }, identityOf(INSTITUTE).staff) });
-    await kit.world.network.dataUsers.get(INSTITUTE.org)?.caughtUp(drcHeight());
+    await kit.world.network.dataUsers.get(INSTITUTE.org)?.caughtUp(await drcHeight());
     expect((await other.board()).rows).toEqual([]);
     await expect(other.invite({ params: { slot }, body: order(kit.world, kit.ref) })).rejects.toMatchObject({ code: 'SLOT_UNKNOWN' });
     await expect(other.receive({ params: { slot }, body: {} })).rejects.toMatchObject({ code: 'SLOT_UNKNOWN' });
@@ -301,7 +301,7 @@ describe('the data user', () => {
     expect(second.number).toBe(2);
     // Anybody with the blocks of DRC comes to the same bill.
     const ledger = emptyLedger();
-    const last = drcHeight();
+    const last = await drcHeight();
     for await (const event of kit.world.network.client.blocks({ channel: 'drc', startBlock: 0, signer: identityOf(INSTITUTE).peer })) {
       const { number, transactions } = readBlock(event.bytes);
       readBlockLine(ledger, JSON.stringify({ number, transactions: transactions.map(({ txId, code, writes }) => ({ txId, code, writes: writes.map((one) => ({ ...one, value: one.value === null ? null : toBase64url(one.value) })) })) }));

@@ -92,7 +92,7 @@ const noise = (bytes: number): string => toBase64url(systemRandom.bytes(bytes));
 describe('an owner who seals nonsense', () => {
   it('opens a slot that nobody can be invited by, and that is not shown', async () => {
     const raw = await openSlot({ sealed: noise(SLOT_BYTES) });
-    await running.dataUser.caughtUp(kit.world.network.ledger.height('drc') - 1);
+    await running.dataUser.caughtUp((await kit.world.network.ledger.height('drc')) - 1);
     expect((await running.api.board()).rows.some(({ slot }) => slot === raw.slot)).toBe(false);
     await expect(invite(raw)).rejects.toMatchObject({ code: 'SLOT_UNREADABLE' });
     expect((await drc(raw.signer).evaluate('getSlot', { slot: raw.slot })).phase).toBe('open');

@@ -84,7 +84,7 @@ async function dump(network: Network, channel: ChannelName): Promise<readonly Ui
   if (signer === undefined) throw new Error(`${reader} has no peer`);
   const blocks: Uint8Array[] = [];
   const ended = new AbortController();
-  const last = network.ledger.height(channel) - 1;
+  const last = (await network.ledger.height(channel)) - 1;
   for await (const block of network.client.blocks({ channel, startBlock: 0, signer, signal: ended.signal })) {
     blocks.push(new Uint8Array(block.bytes));
     if (block.number >= last) break;

@@ -81,7 +81,7 @@ export async function revokeBefore(stage: Stage, people: readonly Person[]): Pro
 /** C6–C8: each data user fetches, opens, verifies and receipts every answered request; what came and was not looked at before a stop is looked at now. */
 export async function receiveAll(stage: Stage): Promise<void> {
   for (const [duo, org] of stage.network.dataUsers) {
-    await org.caughtUp(stage.network.ledger.height('drc') - 1);
+    await org.caughtUp((await stage.network.ledger.height('drc')) - 1);
     const { rows } = await stage.dataUser(duo).board({});
     await inTurns(rows.filter((row) => row.state === 'answered' || row.state === 'received'), LANES, async (row) => {
       // What its owner answered outside the story is not the story's to fetch.

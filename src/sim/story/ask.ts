@@ -46,7 +46,7 @@ async function voteForAll(stage: Stage, { template, ref }: { readonly template: 
   const { network, options } = stage;
   for (const [org, identity] of network.identities) {
     if (org === template.requester) continue;
-    const ballot = createBallot({ deps: { org, signer: identity.system, ledger: network.client, scheduler: options.scheduler, log: options.log } });
+    const ballot = createBallot({ deps: { org, signer: identity.system, ledger: network.clientOf(org), scheduler: options.scheduler, log: options.log } });
     await ballot.vote({ id: `template-${template.id}-${template.version}`, choice: 'yes' });
     if (await ballot.isAccepted({ kind: 'template', digest: ref.digest })) return;
   }
@@ -96,7 +96,7 @@ export async function inviteAll(stage: Stage, templates: Templates): Promise<Ref
   for (const [duo, { ref }] of templates.byDataUser) {
     const body = { template: ref, message: 'Thank you for looking at our request.', answerBy };
     const invite = (slot: SlotTag) => stage.dataUser(duo).invite({ params: { slot }, body });
-    await stage.network.dataUsers.get(duo)?.caughtUp(stage.network.ledger.height('drc') - 1);
+    await stage.network.dataUsers.get(duo)?.caughtUp((await stage.network.ledger.height('drc')) - 1);
     const { rows } = await stage.dataUser(duo).board({});
     await inTurns(rows.filter((row) => row.state === 'permitted'), LANES, (row) => invite(row.slot));
     const spent = (await stage.dataUser(duo).board({})).rows.find((row) => !['permitted', 'withdrawn'].includes(row.state));

@@ -4,10 +4,9 @@ import { toBase64url } from '#base/bytes.ts';
 import { AnchorState, OrderState } from '#model/hdc.ts';
 import { SlotState, Statement } from '#model/drc.ts';
 import type { ChannelName, OrgId, RecordId, SlotTag } from '#model/ids.ts';
-import { CON, DRC, hdcOf, UIC } from '#model/orgs.ts';
+import { channelsOf, CON, DRC, hdcOf, UIC } from '#model/orgs.ts';
 import type { BlockFacts } from '#ledger/block.ts';
 import type { KeptOrgIdentity } from '#org/identity.ts';
-import { channelsOf } from '../network.ts';
 import { count, states, takeCensus, type ChannelCensus } from '../census.ts';
 import type { RevokedEarly, Shown } from './answer.ts';
 import type { Refusals } from './ask.ts';
@@ -167,12 +166,12 @@ async function readLedger(stage: Stage): Promise<Found> {
   const dump: string[] = [];
   const leaked = new Set<string>();
   for (const channel of channelsOf(members)) {
-    const reader = [...network.identities.values()].find((identity) => readerOf(channel, identity));
+    const reader = [...network.identities.values()].find((identity) => readerOf(channel, identity)) as KeptOrgIdentity;
     const onBlock = (block: BlockFacts, bytes: Uint8Array): void => {
       if (channel === DRC) dump.push(blockLine(block));
       scan(bytes, stage.plan.canaries, leaked);
     };
-    censuses.set(channel, await takeCensus({ client: network.client, channel, signer: (reader as KeptOrgIdentity).peer, height: network.ledger.height(channel), onBlock }));
+    censuses.set(channel, await takeCensus({ client: network.clientOf(reader.org), channel, signer: reader.peer, height: await network.ledger.height(channel), onBlock }));
   }
   return { censuses, drcDump: `${dump.join('\n')}\n`, leaked: [...leaked] };
 }
