@@ -7,11 +7,10 @@ import { toBase64url, fromBase64url } from '#base/bytes.ts';
 import { contractClient } from '#contracts/client.ts';
 import { archiveFile, checkArchive } from '#ledger/embedded/archive.ts';
 import type { ChannelName, OrgId } from '#model/ids.ts';
-import { CON, hdcOf } from '#model/orgs.ts';
+import { channelsOf, CON, hdcOf } from '#model/orgs.ts';
 import { EAST } from './members.ts';
 import { moveLedger, settleAll } from './move.ts';
 import { live, openBoth, takeTarget } from './move.test-kit.ts';
-import { channelsOf } from './network.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'healthkeep-move-'));
 const next = mkdtempSync(join(tmpdir(), 'healthkeep-move-next-'));

@@ -9,13 +9,12 @@ import { createOutsideAdmin, readConfig, type OutsideAdminOptions } from '#ledge
 import type { GatewayTransport } from '#ledger/transport.ts';
 import { createLedgerClient } from '#ledger/gateway-client.ts';
 import type { ChannelName, OrgId } from '#model/ids.ts';
-import { channelOrgs, contractOf } from '#model/orgs.ts';
+import { channelOrgs, channelsOf, contractOf } from '#model/orgs.ts';
 import type { KeptOrgIdentity } from '#org/identity.ts';
 import { checkpointOf, signedByAll } from '#org/move/final-checkpoint.ts';
 import type { LedgerSide, MovedChannel, MoveStep, Voice } from '#org/move/move-channel.ts';
 import { moveNetwork } from '#org/move/move-network.ts';
 import { settleIn } from '#org/move/settle-in.ts';
-import { channelsOf } from './network.ts';
 
 export interface Seams {
   readonly clock: Clock;
