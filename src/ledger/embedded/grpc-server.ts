@@ -1,5 +1,5 @@
 /** Fabric's Gateway and Deliver services over gRPC, so that unmodified Fabric clients work against the embedded ledger. */
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { createSecureContext } from 'node:tls';
 import { Metadata, Server, ServerCredentials, type handleUnaryCall, type ServerDuplexStream, type ServerWritableStream, type ServiceDefinition } from '@grpc/grpc-js';
@@ -84,7 +84,8 @@ type DeliverCall = ServerDuplexStream<Uint8Array, Uint8Array>;
 
 /** The next request is read when the one before has ended well; any other status ends the stream, as in Fabric. */
 async function* deliverAll(call: DeliverCall, { run, mutual, signal }: { readonly run: Deliver; readonly mutual: boolean; readonly signal: AbortSignal }): AsyncGenerator<Uint8Array> {
-  for await (const request of call as AsyncIterable<Uint8Array>) {
+  // Leaving the loop must not destroy the call: its end is still to be written.
+  for await (const request of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     if (mutual && !bound(call, request)) {
       yield DeliverResponse.encode({ status: deliverStatus.badRequest });
       return;
@@ -124,6 +125,7 @@ function credentialsOf(tls: ServerTls | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
   const { certificate, privateKey, clientAuthorities } = tls;
   try {
+    createPrivateKey(privateKey);
     createSecureContext({ cert: certificate, key: privateKey, ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities }) });
   } catch (cause) {
     throw new CodedError('LEDGER_TLS_INVALID', 'The TLS certificate and key cannot be used.', { why: 'They are not PEM, or do not belong together.', next: 'Give the certificate (with its chain) and its private key, both as PEM.' }, { cause });
