@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { createHash } from 'node:crypto';
 import { readBlock } from '../block.ts';
 import type { Runner } from './harness.ts';
-import type { Case } from './state-cases.ts';
+import type { Case } from './case.ts';
 
 const sha = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -19,22 +19,22 @@ async function endorsersOf(l: Runner, channel: 'pair' | 'either' | 'solo', block
 
 export const policyCases: readonly Case[] = [
   {
-    rule: 'where both must endorse, both do',
+    rule: 'where both must endorse, both do', fabric: 'observed',
     run: async (l) => {
       const { blockNumber, txId } = await l.submit('a', 'pair', [['put', l.key(), 'x']]);
       expect(await endorsersOf(l, 'pair', blockNumber, txId)).toEqual([l.msp.a, l.msp.b].sort());
     },
   },
   {
-    rule: 'where one is enough, the caller\'s own peer is asked',
+    rule: 'where one is enough, the caller\'s own peer is asked', fabric: 'observed',
     run: async (l) => {
       const { blockNumber, txId } = await l.submit('b', 'either', [['put', l.key(), 'x']]);
       expect(await endorsersOf(l, 'either', blockNumber, txId)).toEqual([l.msp.b]);
     },
   },
-  { rule: 'endorsers that disagree are found', run: async (l) => expect(l.submit('a', 'pair', [['disagree', l.key()]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('ProposalResponsePayloads do not match') } }) },
+  { rule: 'endorsers that disagree are found', fabric: 'observed', run: async (l) => expect(l.submit('a', 'pair', [['disagree', l.key()]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('ProposalResponsePayloads do not match') } }) },
   {
-    rule: 'a key with a policy of its own is written only with that endorsement; the gateway asks for it by itself',
+    rule: 'a key with a policy of its own is written only with that endorsement; the gateway asks for it by itself', fabric: 'observed',
     run: async (l) => {
       const key = l.key('guarded');
       await l.submit('a', 'either', [['put', key, 'first'], ['setPolicy', key, [l.msp.a, l.msp.b]]]);
@@ -44,7 +44,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'a key without policy has none, and deleting a key ends its policy',
+    rule: 'a key without policy has none, and deleting a key ends its policy', fabric: 'source',
     run: async (l) => {
       const key = l.key('plain');
       await l.submit('a', 'either', [['put', key, 'x']]);
@@ -57,7 +57,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'private values are read by members only; everyone sees the hash',
+    rule: 'private values are read by members only; everyone sees the hash', fabric: 'observed',
     run: async (l) => {
       const key = l.key('private');
       await l.submit('a', 'either', [['putPrivate', 'mine', key, 'secret']], { secret: 'known to A' });
@@ -66,9 +66,9 @@ export const policyCases: readonly Case[] = [
       await expect(l.evaluate('b', 'either', [['getPrivate', 'mine', key]])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' });
     },
   },
-  { rule: 'a client outside a closed collection may not write into it', run: async (l) => expect(l.submit('b', 'either', [['putPrivate', 'mine', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('write access') } }) },
+  { rule: 'a client outside a closed collection may not write into it', fabric: 'observed', run: async (l) => expect(l.submit('b', 'either', [['putPrivate', 'mine', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('write access') } }) },
   {
-    rule: 'an open collection answers other members of the channel, at a member\'s peer',
+    rule: 'an open collection answers other members of the channel, at a member\'s peer', fabric: 'source',
     run: async (l) => {
       const key = l.key('open');
       await l.submit('b', 'either', [['putPrivate', 'open', key, 'from B']]);
@@ -76,7 +76,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'no private value is in a block',
+    rule: 'no private value is in a block', fabric: 'documented',
     run: async (l) => {
       const secret = `CANARY-${l.key('private')}`;
       const { blockNumber } = await l.submit('a', 'pair', [['putPrivate', 'both', l.key(), 'secret']], { secret });
@@ -88,7 +88,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'a shared collection is read by both members',
+    rule: 'a shared collection is read by both members', fabric: 'observed',
     run: async (l) => {
       const key = l.key('shared');
       await l.submit('a', 'pair', [['putPrivate', 'both', key, 'ours']]);
@@ -97,7 +97,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'deleting ends a private value and its hash',
+    rule: 'deleting ends a private value and its hash', fabric: 'source',
     run: async (l) => {
       const key = l.key('gone');
       await l.submit('a', 'either', [['putPrivate', 'mine', key, 'x']]);
@@ -106,7 +106,7 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'purging ends a private value and its hash',
+    rule: 'purging ends a private value and its hash', fabric: 'observed',
     run: async (l) => {
       const key = l.key('purged');
       await l.submit('a', 'either', [['putPrivate', 'mine', key, 'x']]);
@@ -115,18 +115,18 @@ export const policyCases: readonly Case[] = [
     },
   },
   {
-    rule: 'private keys have ranges, too',
+    rule: 'private keys have ranges, too', fabric: 'source',
     run: async (l) => {
       const p = l.key('pr');
       await l.submit('a', 'either', [['putPrivate', 'mine', `${p}a`, '1'], ['putPrivate', 'mine', `${p}b`, '2'], ['putPrivate', 'mine', `${p}c`, '3']]);
       expect(await l.evaluate('a', 'either', [['privateRange', 'mine', `${p}a`, `${p}c`]])).toEqual([[[`${p}a`, '1'], [`${p}b`, '2']]]);
     },
   },
-  { rule: 'private ranges and writes do not mix', run: async (l) => expect(l.submit('a', 'either', [['privateRange', 'mine', 'a', 'b'], ['put', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
-  { rule: 'an unknown collection is refused', run: async (l) => expect(l.submit('a', 'either', [['putPrivate', 'nowhere', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('collection') } }) },
-  { rule: 'a private value may not be empty', run: async (l) => expect(l.submit('a', 'either', [['putPrivate', 'mine', l.key(), '']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
+  { rule: 'private ranges and writes do not mix', fabric: 'observed', run: async (l) => expect(l.submit('a', 'either', [['privateRange', 'mine', 'a', 'b'], ['put', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
+  { rule: 'an unknown collection is refused', fabric: 'observed', run: async (l) => expect(l.submit('a', 'either', [['putPrivate', 'nowhere', l.key(), 'x']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('collection') } }) },
+  { rule: 'a private value may not be empty', fabric: 'ours', run: async (l) => expect(l.submit('a', 'either', [['putPrivate', 'mine', l.key(), '']])).rejects.toMatchObject({ code: 'LEDGER_ENDORSEMENT_FAILED' }) },
   {
-    rule: 'conflicting private increments are detected through the hashes',
+    rule: 'conflicting private increments are detected through the hashes', fabric: 'source',
     run: async (l) => {
       const key = l.key('pc');
       await l.submit('a', 'either', [['putPrivate', 'mine', key, '0']]);

@@ -52,6 +52,25 @@ const stateCalls: Readonly<Record<string, Call>> = {
     return keys;
   },
   rangeFirst: async (stub, [start, end, limit]) => drain(await stub.getStateByRange(s(start), s(end)), row, Number(limit)),
+  /** Two iterators of one range, a step each in turn. */
+  interleaved: async (stub, [start, end]) => {
+    const iterators = [await stub.getStateByRange(s(start), s(end)), await stub.getStateByRange(s(start), s(end))];
+    const keys: string[] = [];
+    for (let open = iterators.length; open > 0;) {
+      open = 0;
+      for (const iterator of iterators) {
+        const { value, done } = await iterator.next();
+        if (done === true) continue;
+        keys.push(value.key);
+        open++;
+      }
+    }
+    return keys;
+  },
+  getMany: async (stub, [keys]) => (await Promise.all(l(keys).map((key) => stub.getState(key)))).map(text),
+  // A lone surrogate cannot travel in the input.
+  putLone: (stub, [name]) => stub.putState(`${s(name)}\ud800`, utf8('x')),
+  getLone: async (stub, [name]) => text(await stub.getState(`${s(name)}\udfff`)),
   page: async (stub, [start, end, size, bookmark]) => {
     const { iterator, metadata } = await stub.getStateByRangeWithPagination(s(start), s(end), Number(size), s(bookmark));
     return [await drain(iterator, row), metadata.fetchedRecordsCount, metadata.bookmark];
@@ -76,6 +95,8 @@ const privateCalls: Readonly<Record<string, Call>> = {
   privateHash: async (stub, [collection, key]) => toHex(await stub.getPrivateDataHash(s(collection), s(key))),
   deletePrivate: (stub, [collection, key]) => stub.deletePrivateData(s(collection), s(key)),
   purge: (stub, [collection, key]) => stub.purgePrivateData(s(collection), s(key)),
+  putPrivateComposite: (stub, [collection, type, parts, value]) => stub.putPrivateData(s(collection), stub.createCompositeKey(s(type), l(parts)), utf8(s(value))),
+  privatePartial: async (stub, [collection, type, parts]) => drain(await stub.getPrivateDataByPartialCompositeKey(s(collection), s(type), l(parts)), ({ key, value }) => [...stub.splitCompositeKey(key).attributes, text(value)]),
   privateRange: async (stub, [collection, start, end]) => drain(await stub.getPrivateDataByRange(s(collection), s(start), s(end)), row),
 };
 
@@ -94,6 +115,10 @@ const otherCalls: Readonly<Record<string, Call>> = {
   refuse: (_stub, [code]) => {
     throw new CodedError(s(code), 'The probe refuses.', { next: 'Nothing.', step: 1 });
   },
+  fail: (_stub, [why]) => {
+    throw new Error(s(why));
+  },
+  echo: (_stub, [said]) => s(said),
   crash: () => {
     throw new Error('the probe broke');
   },

@@ -72,7 +72,11 @@ interface Called {
 
 async function call(run: Run, name: string, args: readonly Uint8Array[]): Promise<Called> {
   const found = findContract(run, name, args);
-  if ('message' in found) return { response: found, version: '', event: undefined };
+  if ('message' in found) {
+    // To a calling contract this is an error, not an answer.
+    if (run.stack.length > 0) throw new Error(found.message);
+    return { response: found, version: '', event: undefined };
+  }
   const inside = { ...run, stack: [...run.stack, placeOf(run.channel, name)] };
   const { stub, event } = createStub(contextOf(inside, { name, args, definition: found.definition }));
   try {
