@@ -39,6 +39,8 @@ export interface Committed {
 
 export interface BlockEvent {
   readonly number: number;
+  /** Hash of the block that it follows, where that one is on the ledger the channel came from (`continued-client.ts`). */
+  readonly hangsOn?: Uint8Array;
   /** Serialised Fabric `common.Block`. */
   readonly bytes: Uint8Array;
 }

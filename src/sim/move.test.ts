@@ -10,7 +10,7 @@ import type { ChannelName, OrgId } from '#model/ids.ts';
 import { channelsOf, CON, hdcOf } from '#model/orgs.ts';
 import { EAST } from './members.ts';
 import { moveLedger, settleAll } from './move.ts';
-import { live, openBoth, takeTarget } from './move.test-kit.ts';
+import { live, openBoth, seams, takeTarget } from './move.test-kit.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'healthkeep-move-'));
 const next = mkdtempSync(join(tmpdir(), 'healthkeep-move-next-'));
@@ -68,7 +68,7 @@ describe('a network that moves', () => {
       await expect(late.submit('setTimeFloor', { at: new Date().toISOString() as never })).rejects.toMatchObject({ code: 'CHANNEL_FROZEN' });
       const file = archiveFile(archive, channel);
       const good = readFileSync(file);
-      for (const at of [10, Math.floor(good.length / 2), good.length - 20]) {
+      for (const at of [10, Math.floor(good.length / 3), Math.floor(good.length / 2)]) {
         const bad = Buffer.from(good);
         bad[at] = (bad[at] as number) ^ 1;
         writeFileSync(file, bad);
@@ -84,7 +84,7 @@ describe('a network that moves', () => {
 
   it('lives on: old records check and prove, new people ask, release and settle', async () => {
     const both = await openBoth(folder, next);
-    const settled = await settleAll({ identities: both.identities, target: both.target, folder, mark: 'before' });
+    const settled = await settleAll({ identities: both.identities, target: both.target, folder, archive, seams });
     expect(settled).toBeGreaterThan(0);
     await both.close();
     takeTarget(folder, next);

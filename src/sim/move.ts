@@ -5,6 +5,7 @@ import type { LedgerAdmin } from '#ledger/admin.ts';
 import type { LedgerClient, LedgerSigner } from '#ledger/client.ts';
 import { readArchive, writeArchive } from '#ledger/embedded/archive.ts';
 import type { ChannelRoot } from '#ledger/embedded/channel-root.ts';
+import { continuedClient } from '#ledger/continued-client.ts';
 import { createOutsideAdmin, readConfig, type OutsideAdminOptions } from '#ledger/fabric/outside-admin.ts';
 import type { GatewayTransport } from '#ledger/transport.ts';
 import { createLedgerClient } from '#ledger/gateway-client.ts';
@@ -14,6 +15,7 @@ import type { KeptOrgIdentity } from '#org/identity.ts';
 import { checkpointOf, signedByAll } from '#org/move/final-checkpoint.ts';
 import type { LedgerSide, MovedChannel, MoveStep, Voice } from '#org/move/move-channel.ts';
 import { moveNetwork } from '#org/move/move-network.ts';
+import { beforeOf } from '#org/move/before.ts';
 import { settleIn } from '#org/move/settle-in.ts';
 
 export interface Seams {
@@ -75,9 +77,14 @@ export function moveLedger({ identities, source, target, archive, progress, tabl
   });
 }
 
-/** Every organisation's own stores, in `<folder>/orgs/<org>`. */
-export async function settleAll({ identities, target, folder, mark }: { readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly target: Place; readonly folder: string; readonly mark: string }): Promise<number> {
+/** Every organisation's own stores, in `<folder>/orgs/<org>`, fitted to the ledger that was moved to. Returns how many anchors were found again. */
+export async function settleAll({ identities, target, folder, archive, seams }: Pick<MoveOptions, 'identities' | 'target' | 'archive'> & { readonly folder: string; readonly seams: Seams }): Promise<number> {
+  const members = [...identities.keys()];
+  const channels = channelsOf(members);
+  const before = await beforeOf(() => target.client, channels, identities);
+  const ledger = continuedClient(target.client, (channel) => before.get(channel));
+  const height = async (channel: ChannelName): Promise<number> => (await target.height(channel)) + (before.get(channel)?.height ?? 0);
   let anchors = 0;
-  for (const [org, identity] of identities) anchors += await settleIn({ org, folder: `${folder}/orgs/${org}`, ledger: target.client, height: (channel) => target.height(channel), peer: identity.peer, mark });
+  for (const [org, identity] of identities) anchors += await settleIn({ identity, folder: `${folder}/orgs/${org}`, members, channels, ledger, height, archive: (channel) => readArchive(archive, channel), clock: seams.clock, scheduler: seams.scheduler });
   return anchors;
 }

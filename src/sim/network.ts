@@ -13,6 +13,7 @@ import { createDevice, type Device } from '#device/device.ts';
 import type { LedgerAdmin } from '#ledger/admin.ts';
 import type { LedgerClient } from '#ledger/client.ts';
 import { openEmbeddedLedger, type EmbeddedLedger } from '#ledger/embedded/ledger.ts';
+import { continuedClient } from '#ledger/continued-client.ts';
 import { createLedgerClient } from '#ledger/gateway-client.ts';
 import type { Chaincode } from '#ledger/stub.ts';
 import type { GatewayTransport } from '#ledger/transport.ts';
@@ -22,6 +23,7 @@ import { channelKind, channelOrgs, channelsOf, CON, endorsementsNeeded, orgClass
 import { openDataUser } from '#org/data-user/open.ts';
 import { openHospital } from '#org/hospital/open.ts';
 import { openOrdererIdentity, openOrgIdentity, type KeptOrgIdentity } from '#org/identity.ts';
+import { beforeOf } from '#org/move/before.ts';
 import type { DataUser } from '#org/data-user/data-user.ts';
 import type { Hospital } from '#org/hospital/hospital.ts';
 import type { Org } from '#org/types.ts';
@@ -94,7 +96,9 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   for (const { org } of members) urls.set(org, await options.host(org, (request) => answer(handlers, org, request)));
   await found({ clientOf, identities, urls, members });
 
-  const base = (org: OrgId) => ({ ...options, folder: `${options.folder}/orgs/${org}`, identity: identities.get(org) as KeptOrgIdentity, url: urls.get(org) as string, ledger: clientOf(org) });
+  // Channels that moved here from another ledger are counted on from where they were there.
+  const before = await beforeOf(clientOf, channelsOf(members.map(({ org }) => org)), identities);
+  const base = (org: OrgId) => ({ ...options, folder: `${options.folder}/orgs/${org}`, identity: identities.get(org) as KeptOrgIdentity, url: urls.get(org) as string, ledger: continuedClient(clientOf(org), (channel) => before.get(channel)) });
   const config = { ...(options.origins === undefined ? {} : { origins: options.origins }) };
   const of = (wanted: ReturnType<typeof orgClass>): OrgId[] => members.map(({ org }) => org).filter((org) => orgClass(org) === wanted);
   const userOrgId = of('uo')[0] as OrgId;

@@ -99,7 +99,7 @@ export function createWitness(options: WitnessOptions): Witness {
 
   let seen = 0;
   const take = (event: BlockEvent): void => {
-    const block = soundBlock(event.bytes);
+    const block = soundBlock(event);
     if (block.number < height()) {
       // A ledger that was put back to an older state and went on tells another history than the one signed here.
       if (!equalBytes(block.headerHash, (store.headAt(channel, block.number) as TreeHead).blockHash)) throw new CodedError('BLOCK_CHAIN_BROKEN', 'A block is not the one this member saw before.', { channel, block: block.number });
@@ -177,9 +177,9 @@ export function createWitness(options: WitnessOptions): Witness {
   };
 }
 
-/** The block's facts, after its header was held against its transactions. */
-function soundBlock(bytes: Uint8Array): BlockFacts {
-  const facts = readBlock(bytes);
+/** The block's facts, after its header was held against its transactions; numbered as the channel's members count. */
+function soundBlock({ number, bytes, hangsOn }: BlockEvent): BlockFacts {
+  const facts = { ...readBlock(bytes), number, ...(hangsOn === undefined ? {} : { previousHash: hangsOn }) };
   if (!equalBytes(dataHash(Block.decode(bytes).data?.data ?? [], sha256), facts.dataHash)) throw new CodedError('BLOCK_CHAIN_BROKEN', 'The transactions of a block are not those its header names.', { block: facts.number });
   return facts;
 }
