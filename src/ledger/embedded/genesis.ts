@@ -1,9 +1,11 @@
 /** Block 0 of a channel: a Fabric configuration tree with MSP definitions, policies and capabilities (V2_5, for purge of private data). */
-import { utf8 } from '#base/bytes.ts';
+import { equalBytes, utf8 } from '#base/bytes.ts';
+import { Block } from '../protos/common.ts';
+import { readEnvelope } from '../transaction.ts';
 import type { ChannelConfig } from './channel-config.ts';
 import { rolePolicy } from './policy.ts';
 import {
-  Acls, AnchorPeers, BatchSize, BatchTimeout, BlockDataHashingStructure, Capabilities, ConsensusType, FabricMspConfig, HashingAlgorithm, ImplicitMetaPolicy, metaRule, MspConfig, mspRole, OrdererAddresses, policyType,
+  Acls, AnchorPeers, BatchSize, BatchTimeout, BlockDataHashingStructure, Capabilities, ConfigEnvelope, ConsensusType, FabricMspConfig, HashingAlgorithm, ImplicitMetaPolicy, metaRule, MspConfig, mspRole, OrdererAddresses, policyType,
   SignaturePolicyEnvelope, type Config, type ConfigGroup, type ConfigPolicy, type ConfigValue,
 } from '../protos/config.ts';
 
@@ -90,8 +92,14 @@ function ordererGroup(orderer: { readonly mspId: string; readonly rootCertificat
   return { version: 0, groups: new Map([[mspId, group]]), values, policies, modPolicy: ADMINS };
 }
 
+export interface GenesisOrderer {
+  readonly mspId: string;
+  /** PEM. */
+  readonly rootCertificate: string;
+}
+
 /** The first configuration of a channel. */
-export function genesisConfig(config: ChannelConfig, orderer: { readonly mspId: string; readonly rootCertificate: string }): Config {
+export function genesisConfig(config: ChannelConfig, orderer: GenesisOrderer): Config {
   const values = new Map([
     ['HashingAlgorithm', value(HashingAlgorithm.encode({ name: 'SHA256' }))],
     ['BlockDataHashingStructure', value(BlockDataHashingStructure.encode({ width: 0xffffffff }))],
@@ -105,4 +113,10 @@ export function genesisConfig(config: ChannelConfig, orderer: { readonly mspId: 
   ]);
   const groups = new Map([['Application', applicationGroup(config)], ['Orderer', ordererGroup(orderer)]]);
   return { sequence: 0, channelGroup: { version: 0, groups, values, policies, modPolicy: ADMINS } };
+}
+
+/** Does block 0 hold the configuration that a channel of this description begins with? */
+export function beganWith(block: Uint8Array | undefined, config: ChannelConfig, orderer: GenesisOrderer): boolean {
+  const [envelope] = block === undefined ? [] : (Block.decode(block).data?.data ?? []);
+  return envelope !== undefined && equalBytes(ConfigEnvelope.encode({ config: genesisConfig(config, orderer), lastUpdate: undefined }), readEnvelope(envelope).data);
 }

@@ -32,7 +32,7 @@ import { applyUpdate, signUpdate } from './config-update.ts';
 import { agree, endorse, simulate } from './endorser.ts';
 import { makeFolder, syncFolder } from './folder-sync.ts';
 import { createGateway } from './gateway.ts';
-import { genesisConfig } from './genesis.ts';
+import { beganWith, genesisConfig } from './genesis.ts';
 import { nativeHash } from './hash.ts';
 import { missChannels, noteChannel } from './inventory.ts';
 import { commitCall, definitionArgs, LIFECYCLE, sameDefinition, type CollectionSpec } from './lifecycle.ts';
@@ -203,7 +203,8 @@ class Engine {
     const existing = this.channels.get(config.name);
     if (existing !== undefined) {
       const first = existing.store.fact(FIRST_CONFIG);
-      if (first !== undefined && Buffer.compare(first, text) === 0) return;
+      // A channel that was rebuilt from its blocks has no such note; its first block says the same.
+      if (first === undefined ? beganWith(existing.store.head.block(0), config, this.#options.orderer) : Buffer.compare(first, text) === 0) return;
       throw new CodedError('LEDGER_CHANNEL_EXISTS', `The channel ${config.name} exists with another configuration.`, { why: 'A channel is created once; later changes are configuration blocks.', next: 'Use the first configuration, or another name.', channel: config.name });
     }
     const store = this.#openStore(config.name);
