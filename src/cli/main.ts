@@ -10,6 +10,7 @@ import { printError, printResult, type Streams } from './output.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./commands/demo.ts')).demo,
   'ledger serve': async () => (await import('./commands/ledger-serve.ts')).ledgerServe,
+  'ledger migrate': async () => (await import('./commands/ledger-migrate.ts')).ledgerMigrate,
   'ledger inspect': async () => (await import('./commands/ledger-inspect.ts')).ledgerInspect,
   'chaincode serve': async () => (await import('./commands/chaincode-serve.ts')).chaincodeServe,
   'ledger verify': async () => (await import('./commands/ledger-verify.ts')).ledgerVerify,

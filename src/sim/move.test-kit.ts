@@ -19,10 +19,9 @@ import { createWire } from './wire.ts';
 
 export const seams = { clock: systemClock, random: systemRandom, scheduler: realScheduler, log: silentLog };
 
-/** Opens the network of a folder, plays the story for so many people, and does more if asked. */
-export async function live(folder: string, count: number, more: (network: Network) => Promise<void> = async () => undefined): Promise<Summary> {
+function optionsOf(folder: string): NetworkOptions {
   const wire = createWire();
-  const options: NetworkOptions = {
+  return {
     folder, ...seams, fetch: wire.fetch,
     host: async (org, handler) => {
       const url = `http://${org.toLowerCase()}.local`;
@@ -30,6 +29,17 @@ export async function live(folder: string, count: number, more: (network: Networ
       return url;
     },
   };
+}
+
+/** Brings the network up for the first time: members found each other, nothing has happened yet. */
+export async function bringUp(folder: string): Promise<void> {
+  const network = await openNetwork(optionsOf(folder));
+  await network.close();
+}
+
+/** Opens the network of a folder, plays the story for so many people, and does more if asked. */
+export async function live(folder: string, count: number, more: (network: Network) => Promise<void> = async () => undefined): Promise<Summary> {
+  const options = optionsOf(folder);
   const network = await openNetwork(options);
   const memory = openSqliteKeyValueStore(join(folder, 'story.sqlite'));
   try {
@@ -68,8 +78,8 @@ export async function openBoth(folder: string, next: string, there: readonly Dem
   const transport = createGrpcTransport({ address: `127.0.0.1:${server.port}` });
   return {
     identities, ledger: here.ledger, other: far.ledger,
-    source: placeOf({ identities, transportOf: () => here.ledger.transport(), seams }),
-    target: placeOf({ identities, transportOf: () => transport, seams }),
+    source: placeOf({ identities, connect: () => here.ledger.transport(), seams }),
+    target: placeOf({ identities, connect: () => transport, seams }),
     async close() {
       transport.close();
       await server.close();

@@ -2,6 +2,7 @@
 import type { Clock, Log, Random, Scheduler } from '#base/ports.ts';
 import { compositeKey } from '#contracts/keys.ts';
 import type { LedgerAdmin } from '#ledger/admin.ts';
+import { createChannelRoutes } from '#ledger/channel-routes.ts';
 import type { LedgerClient, LedgerSigner } from '#ledger/client.ts';
 import { readArchive, writeArchive } from '#ledger/embedded/archive.ts';
 import type { ChannelRoot } from '#ledger/embedded/channel-root.ts';
@@ -30,20 +31,21 @@ export interface Place extends LedgerSide {
   readonly admin: LedgerAdmin;
 }
 
-/** `transportOf`: the connection through which an organisation reaches a channel. */
-export function placeOf(options: { readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly transportOf: (channel: string, mspId: string) => GatewayTransport; readonly client?: LedgerClient; readonly seams: Seams }): Place {
-  const { identities, transportOf, seams } = options;
+/** `connect`: an organisation's own connection. One without a peer on a channel goes through an organisation that has one. */
+export function placeOf({ identities, connect, seams }: { readonly identities: ReadonlyMap<OrgId, KeptOrgIdentity>; readonly connect: (org: OrgId) => GatewayTransport; readonly seams: Seams }): Place {
   const members = [...identities.keys()];
-  const channels = channelsOf(members);
-  const client = options.client ?? createLedgerClient({ transport: transportOf(channels[0] as string, members[0] as string), ...seams });
-  const outside: OutsideAdminOptions = { channels, transportOf, readerOf: (channel) => ({ signer: readerOf(identities, channel as ChannelName), client }), ...seams };
+  const own = new Map(members.map((org) => [org, connect(org)]));
+  const peersOf = (channel: string): readonly OrgId[] => channelOrgs(channel as ChannelName, members).peers;
+  const doorOf = (channel: string, org: OrgId): GatewayTransport => own.get(peersOf(channel).includes(org) ? org : (peersOf(channel)[0] as OrgId)) as GatewayTransport;
+  const clients = new Map(members.map((org) => [org, createLedgerClient({ transport: createChannelRoutes((channel) => doorOf(channel, org)), ...seams })]));
+  const clientOf = (org: OrgId): LedgerClient => clients.get(org) as LedgerClient;
+  const readerOf = (channel: string): { readonly signer: LedgerSigner; readonly client: LedgerClient } => {
+    const org = peersOf(channel)[0] as OrgId;
+    return { signer: (identities.get(org) as KeptOrgIdentity).peer, client: clientOf(org) };
+  };
+  const outside: OutsideAdminOptions = { channels: channelsOf(members), transportOf: (channel, mspId) => doorOf(channel, mspId as OrgId), readerOf, ...seams };
   const admin = createOutsideAdmin(outside);
-  return { client, admin, height: (channel) => admin.height(channel), config: (channel, signer) => readConfig(outside, channel, signer) };
-}
-
-function readerOf(identities: ReadonlyMap<OrgId, KeptOrgIdentity>, channel: ChannelName): LedgerSigner {
-  const [first] = channelOrgs(channel, [...identities.keys()]).peers;
-  return (identities.get(first as OrgId) as KeptOrgIdentity).peer;
+  return { clientOf, admin, height: (channel) => admin.height(channel), config: (channel, signer) => readConfig(outside, channel, signer) };
 }
 
 export interface MoveOptions {
@@ -81,10 +83,9 @@ export function moveLedger({ identities, source, target, archive, progress, tabl
 export async function settleAll({ identities, target, folder, archive, seams }: Pick<MoveOptions, 'identities' | 'target' | 'archive'> & { readonly folder: string; readonly seams: Seams }): Promise<number> {
   const members = [...identities.keys()];
   const channels = channelsOf(members);
-  const before = await beforeOf(() => target.client, channels, identities);
-  const ledger = continuedClient(target.client, (channel) => before.get(channel));
+  const before = await beforeOf((org) => target.clientOf(org), channels, identities);
   const height = async (channel: ChannelName): Promise<number> => (await target.height(channel)) + (before.get(channel)?.height ?? 0);
   let anchors = 0;
-  for (const [org, identity] of identities) anchors += await settleIn({ identity, folder: `${folder}/orgs/${org}`, members, channels, ledger, height, archive: (channel) => readArchive(archive, channel), clock: seams.clock, scheduler: seams.scheduler });
+  for (const [org, identity] of identities) anchors += await settleIn({ identity, folder: `${folder}/orgs/${org}`, members, channels, ledger: continuedClient(target.clientOf(org), (channel) => before.get(channel)), height, archive: (channel) => readArchive(archive, channel), clock: seams.clock, scheduler: seams.scheduler });
   return anchors;
 }

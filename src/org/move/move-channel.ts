@@ -16,7 +16,8 @@ import { firstDifference, readRoot, readRows } from './rows.ts';
 
 /** One of the two ledgers. */
 export interface LedgerSide {
-  readonly client: LedgerClient;
+  /** An organisation's own way there: on Fabric through its own peer, so that what it reads is what it holds. */
+  clientOf(org: OrgId): LedgerClient;
   /** Number of blocks. */
   height(channel: string): Promise<number>;
   /** The configuration in force. */
@@ -70,7 +71,7 @@ const CHUNK_BYTES = 512 * 1024;
 
 type Contract = ContractClient<ChannelKind>;
 
-const contractOn = (side: LedgerSide, { channel }: Pick<ChannelMove, 'channel'>, signer: LedgerSigner): Contract => contractClient(side.client, { channel, signer });
+const contractOn = (side: LedgerSide, { channel }: Pick<ChannelMove, 'channel'>, { org, operator }: Voice): Contract => contractClient(side.clientOf(org), { channel, signer: operator });
 
 /** Throws MOVE_NO_VOICE when there is none. */
 export function firstVoice({ voices, channel }: Pick<ChannelMove, 'voices' | 'channel'>): Voice {
@@ -84,7 +85,7 @@ export async function compareChannel(move: ChannelMove): Promise<void> {
   const { channel, source, target, progress } = move;
   const voice = firstVoice(move);
   checkLikeness(channel, await source.config(channel, voice.operator), await target.config(channel, voice.operator));
-  const there = contractOn(target, move, voice.operator);
+  const there = contractOn(target, move, voice);
   const { format, move: state } = await there.evaluate('getMove', {});
   if (format !== STATE_FORMAT) throw new CodedError('STATE_FORMAT_OTHER', 'The contract on the target writes its state in another form.', { channel, expected: STATE_FORMAT, format });
   const anything = (await there.evaluate('readState', { from: '', pageSize: 1 })).rows.length > 0;
@@ -96,11 +97,11 @@ export async function compareChannel(move: ChannelMove): Promise<void> {
 export async function freezeSource(move: ChannelMove): Promise<void> {
   const { channel, source, voices, progress } = move;
   for (const voice of voices) {
-    const contract = contractOn(source, move, voice.operator);
+    const contract = contractOn(source, move, voice);
     if ((await contract.evaluate('getMove', {})).move.freeze?.frozen === true) break;
     await contract.submit('freezeChannel', { freeze: true });
   }
-  if ((await contractOn(source, move, firstVoice(move).operator).evaluate('getMove', {})).move.freeze?.frozen !== true) throw new CodedError('MOVE_NO_VOICE', 'Too few of the organisations with a peer voted for freezing the channel.', { next: 'Let the others vote too.', channel });
+  if ((await contractOn(source, move, firstVoice(move)).evaluate('getMove', {})).move.freeze?.frozen !== true) throw new CodedError('MOVE_NO_VOICE', 'Too few of the organisations with a peer voted for freezing the channel.', { next: 'Let the others vote too.', channel });
   progress({ channel, step: 'frozen' });
 }
 
@@ -108,7 +109,7 @@ export async function freezeSource(move: ChannelMove): Promise<void> {
 export async function carryOver(move: ChannelMove): Promise<MovedChannel> {
   const { channel, target, progress, voices } = move;
   const voice = firstVoice(move);
-  const there = contractOn(target, move, voice.operator);
+  const there = contractOn(target, move, voice);
   const begun = (await there.evaluate('getMove', {})).move.import;
   const coming = begun?.sealed === true ? begun : await carried(move, begun ?? (await announce(move, there)));
   let last = coming;
@@ -122,9 +123,9 @@ async function announce(move: ChannelMove, there: Contract): Promise<ImportState
   const { channel, source, progress } = move;
   const voice = firstVoice(move);
   const height = await source.height(channel);
-  const end = await move.archive(channel, blocksUpTo(source.client, { channel, height, signer: voice.peer }));
+  const end = await move.archive(channel, blocksUpTo(source.clientOf(voice.org), { channel, height, signer: voice.peer }));
   progress({ channel, step: 'archived', done: end.height });
-  const { root, keys } = await readRoot(contractOn(source, move, voice.operator));
+  const { root, keys } = await readRoot(contractOn(source, move, voice));
   const stored = await move.sourceRoot?.(channel);
   if (stored !== undefined && !equalBytes(stored, root)) throw new CodedError('STATE_ROOT_DIFFERS', 'The contract of the source shows another state than its tables hold.', { next: 'Check the source with its replay first.', channel });
   const from: MoveSource = { channel, height: end.height, blockHash: toBase64url(end.blockHash) as Digest, checkpoint: await move.checkpoint(channel, end) };
@@ -148,11 +149,11 @@ async function* blocksUpTo(client: LedgerClient, { channel, height, signer }: { 
 
 async function carried(move: ChannelMove, begun: ImportState): Promise<ImportState> {
   const { channel, source, target, progress } = move;
-  const { operator } = firstVoice(move);
-  const there = contractOn(target, move, operator);
+  const voice = firstVoice(move);
+  const there = contractOn(target, move, voice);
   let state = begun;
   const from = state.lastKey === '' ? '' : `${state.lastKey}\u0000`;
-  for await (const rows of chunksOf(readRows(contractOn(source, move, operator), from))) {
+  for await (const rows of chunksOf(readRows(contractOn(source, move, voice), from))) {
     state = await sendChunk(there, state, rows);
     progress({ channel, step: 'carried', done: state.count, of: state.keys });
   }
@@ -188,7 +189,7 @@ async function* chunksOf(rows: AsyncIterable<StateRow>): AsyncGenerator<readonly
 /** One organisation reads both states itself, and seals only what is the same. */
 async function seal(move: ChannelMove, voice: Voice, state: ImportState): Promise<ImportState> {
   const { channel, source, target } = move;
-  const [here, there] = [contractOn(source, move, voice.operator), contractOn(target, move, voice.operator)];
+  const [here, there] = [contractOn(source, move, voice), contractOn(target, move, voice)];
   const [own, found] = [await readRoot(here), await readRoot(there)];
   if (!equalBytes(own.root, found.root) || !equalBytes(found.root, fromBase64url(state.root))) {
     const key = await firstDifference(readRows(here), readRows(there));
