@@ -4,31 +4,12 @@
  */
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto';
 
-export interface Certificate {
-  readonly pem: string;
-  readonly org: string;
-  readonly commonName: string;
-  /** Fabric's NodeOU. */
-  readonly unit: string;
-  /** `hk.role` of Fabric's attribute extension. */
-  readonly role: string;
-  readonly authority: boolean;
-  readonly key: KeyObject;
-  readonly fingerprint: string;
-  readonly spki: Buffer;
-  readonly issuer: Buffer;
-  readonly subject: Buffer;
-  readonly signed: Buffer;
-  readonly signature: Buffer;
-}
+/** `unit` is Fabric's NodeOU, `role` the `hk.role` of Fabric's attribute extension. */
+export type Certificate = Readonly<Record<'pem' | 'org' | 'commonName' | 'unit' | 'role' | 'fingerprint', string> & Record<'spki' | 'issuer' | 'subject' | 'signed' | 'signature', Buffer> & { authority: boolean; key: KeyObject }>;
 
 /** Throws what is wrong, in words for the reader; the verifier turns every throw into a refusal. */
-export function refuse(why: string): never {
-  throw new Error(why);
-}
-export function check(holds: boolean, why: string): asserts holds {
-  if (!holds) refuse(why);
-}
+export function refuse(why: string): never { throw new Error(why); }
+export function check(holds: boolean, why: string): asserts holds { if (!holds) refuse(why); }
 
 const HALF_ORDER = 0x7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8n;
 

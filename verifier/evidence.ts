@@ -5,10 +5,9 @@
 import { createHash, createHmac } from 'node:crypto';
 import { check, checkIssued, readCertificate, readRoot, refuse, signatureHolds, type Certificate } from './certificate.ts';
 
-/** Root certificates by organisation. */
 export type Members = ReadonlyMap<string, Certificate>;
-export type Field = 'text' | 'count' | 'digest' | 'list' | 'object';
-type Value<F extends Field> = F extends 'text' | 'digest' ? string : F extends 'count' ? number : F extends 'list' ? readonly unknown[] : object;
+export type Field = 'text' | 'count' | 'digest' | 'list' | 'object' | 'any';
+type Value<F extends Field> = F extends 'text' | 'digest' ? string : F extends 'count' ? number : F extends 'list' ? readonly unknown[] : F extends 'any' ? unknown : object;
 
 /** The object has exactly these fields of these kinds: whatever a file holds is looked at. */
 export function fields<const Shape extends Readonly<Record<string, Field>>>(value: unknown, shape: Shape, what: string): { readonly [Name in keyof Shape]: Value<Shape[Name]> } {
@@ -20,16 +19,17 @@ export function fields<const Shape extends Readonly<Record<string, Field>>>(valu
 }
 
 function isKind(value: unknown, kind: Field): boolean {
+  if (kind === 'any') return true;
   if (kind === 'count') return Number.isSafeInteger(value) && (value as number) >= 0;
   if (kind === 'list') return Array.isArray(value);
   if (kind === 'object') return typeof value === 'object' && value !== null;
   return typeof value === 'string' && (kind === 'text' || bytesOf(value).length === 32);
 }
 
-/** Bytes of unpadded base64url in the one form they have. */
-export function bytesOf(text: string): Buffer {
-  const bytes = Buffer.from(text, 'base64url');
-  check(bytes.toString('base64url') === text, 'A value is not base64url.');
+/** Bytes of base64, or of unpadded base64url, in the one form they have. */
+export function bytesOf(text: string, form: 'base64' | 'base64url' = 'base64url'): Buffer {
+  const bytes = Buffer.from(text, form);
+  check(bytes.toString(form) === text, `A value is not ${form}.`);
   return bytes;
 }
 
@@ -66,7 +66,6 @@ export function readMembers(list: readonly unknown[]): Members {
   return members;
 }
 
-/** One entry of a list of members. */
 export const memberOf = (entry: unknown) => fields(entry, { org: 'text', rootCertificate: 'text' }, 'member');
 
 /** The root of an organisation that must be a member. */
@@ -74,15 +73,8 @@ export function rootOfMember(members: Members, org: string): Certificate {
   return members.get(org) ?? refuse(`${org} is not a member.`);
 }
 
-export interface Leaf {
-  /** What the ledger holds under the key, parsed. */
-  readonly value: Readonly<Record<string, unknown>>;
-  readonly size: number;
-  readonly block: number;
-  readonly checkpoint: Checkpoint;
-  /** Organisations whose peers signed the checkpoint. */
-  readonly signers: readonly string[];
-}
+/** What the ledger holds under a key, parsed, and the organisations whose peers signed the tree it is in. */
+export type Leaf = { readonly value: Readonly<Record<string, unknown>>; readonly size: number; readonly block: number; readonly checkpoint: Checkpoint; readonly signers: readonly string[] };
 
 /** A state of a channel, included in the tree that the signers of its checkpoint saw. */
 export function checkLeaf(proof: object, place: { readonly channel: string; readonly namespace: string; readonly key: string }, members: Members): Leaf {
@@ -92,10 +84,11 @@ export function checkLeaf(proof: object, place: { readonly channel: string; read
   check(checkpoint.origin === `healthkeep/${place.channel}` && checkpoint.size === leaf.size, `The checkpoint is not the one of channel ${place.channel} at ${leaf.size} leaves.`);
   const value = bytesOf(leaf.value);
   const hash = sha256(Buffer.of(0), lengthPrefixed('healthkeep/v1/leaf', uint(8, leaf.block), uint(4, leaf.tx), leaf.namespace, leaf.key, Buffer.concat([Buffer.of(0), value])));
-  const path = leaf.path.map((sibling) => (isKind(sibling, 'digest') ? bytesOf(sibling as string) : refuse('The inclusion path is not a list of digests.')));
-  check(treeRoot(hash, leaf.leafIndex, leaf.size, path).equals(checkpoint.root), `The state is not in the tree of channel ${place.channel}.`);
-  return { value: JSON.parse(value.toString('utf8')) as Leaf['value'], size: leaf.size, block: leaf.block, checkpoint, signers: checkSignatures(leaf.checkpoint, members) };
+  check(treeRoot(hash, leaf.leafIndex, leaf.size, pathOf(leaf.path)).equals(checkpoint.root), `The state is not in the tree of channel ${place.channel}.`);
+  return { value: JSON.parse(value.toString('utf8')) as Leaf['value'], size: leaf.size, block: leaf.block, checkpoint, signers: checkSignatures(leaf.checkpoint, members).trees };
 }
+
+const pathOf = (path: readonly unknown[]): readonly Buffer[] => path.map((hash) => (isKind(hash, 'digest') ? bytesOf(hash as string) : refuse('A path is not a list of digests.')));
 
 /** RFC 9162 section 2.1.3.2: the root that leaf and path lead to. */
 function treeRoot(leaf: Buffer, index: number, size: number, path: readonly Buffer[]): Buffer {
@@ -115,42 +108,59 @@ function treeRoot(leaf: Buffer, index: number, size: number, path: readonly Buff
   return hash;
 }
 
+/** RFC 9162 section 2.1.4.2: does the path lead from this root of the first leaves to that of the whole tree? */
+export function beginsWith(first: { readonly size: number; readonly root: Buffer }, whole: { readonly size: number; readonly root: Buffer }, list: readonly unknown[]): boolean {
+  let [fn, sn] = [BigInt(first.size - 1), BigInt(whole.size - 1)];
+  if (fn < 0n || fn >= sn) return false;
+  const [start = refuse('A path is empty.'), ...path] = [...((fn & (fn + 1n)) === 0n ? [first.root] : []), ...pathOf(list)];
+  while ((fn & 1n) === 1n) [fn, sn] = [fn >> 1n, sn >> 1n];
+  let [old, now] = [start, start];
+  for (const sibling of path) {
+    if (sn === 0n) return false;
+    if ((fn & 1n) === 1n || fn === sn) {
+      [old, now] = [sha256(Buffer.of(1), sibling, old), sha256(Buffer.of(1), sibling, now)];
+      while ((fn & 1n) === 0n && fn !== 0n) [fn, sn] = [fn >> 1n, sn >> 1n];
+    } else {
+      now = sha256(Buffer.of(1), now, sibling);
+    }
+    [fn, sn] = [fn >> 1n, sn >> 1n];
+  }
+  return sn === 0n && old.equals(first.root) && now.equals(whole.root);
+}
+
 export type Checkpoint = { readonly origin: string; readonly size: number; readonly root: Buffer; readonly height: number; readonly blockHash: Buffer };
 
 const CHECKPOINT = /^([^\s+]+)\n(0|[1-9]\d{0,15})\n([A-Za-z0-9+/]{43}=)\nheight (0|[1-9]\d{0,15})\nblock ([A-Za-z0-9+/]{43}=)\n$/;
 
-function readCheckpoint(note: string): Checkpoint {
+export function readCheckpoint(note: string): Checkpoint {
   const [, origin, size, root, height, block] = noteText(note).match(CHECKPOINT) ?? refuse('A checkpoint cannot be read.');
-  return { origin: origin!, size: Number(size), root: base64(root!), height: Number(height), blockHash: base64(block!) };
+  return { origin: origin!, size: Number(size), root: bytesOf(root!, 'base64'), height: Number(height), blockHash: bytesOf(block!, 'base64') };
 }
 
 /** The text that is signed: all before the last empty line. */
 const noteText = (note: string): string => note.slice(0, note.lastIndexOf('\n\n') + 1);
 
-function base64(text: string): Buffer {
-  const bytes = Buffer.from(text, 'base64');
-  check(bytes.toString('base64') === text, 'A value is not base64.');
-  return bytes;
-}
-
-/** Every signature line is good and by the peer of another member; returns whose they are. */
-function checkSignatures(note: string, members: Members): readonly string[] {
+/** Every signature line is good and by the peer of another member; returns who has the tree, and who saw that it only grew. */
+export function checkSignatures(note: string, members: Members): { readonly trees: readonly string[]; readonly growth: readonly string[] } {
   const text = noteText(note);
   const lines = note.slice(text.length + 1).split('\n');
   check(lines.pop() === '' && lines.length > 0, 'A checkpoint is not signed.');
   const signers = lines.map((line) => {
     const [, org, encoded] = line.match(/^— ([^\s+]+) ([A-Za-z0-9+/=]+)$/) ?? refuse('A signature line cannot be read.');
-    const blob = base64(encoded!);
-    const end = 6 + blob.readUInt16BE(4);
-    const certificate = readCertificate(`-----BEGIN CERTIFICATE-----\n${blob.subarray(6, end).toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`);
-    const keyId = sha256(Buffer.from(`${org}\n`), Buffer.of(0xff), Buffer.from('healthkeep-p256'), certificate.spki).subarray(0, 4);
+    const blob = bytesOf(encoded!, 'base64');
+    // A time in seconds begins with zeros; the length of a certificate does not.
+    const [growth, at] = blob.readUInt16BE(4) === 0 ? [true, 12] : [false, 4];
+    const end = at + 2 + blob.readUInt16BE(at);
+    const certificate = readCertificate(`-----BEGIN CERTIFICATE-----\n${blob.subarray(at + 2, end).toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`);
+    const keyId = sha256(Buffer.from(`${org}\n`), Buffer.of(0xff), Buffer.from(growth ? 'healthkeep-cosignature-p256' : 'healthkeep-p256'), certificate.spki).subarray(0, 4);
     check(keyId.equals(blob.subarray(0, 4)) && certificate.unit === 'peer', `The signature of ${org} is not by its peer.`);
     checkIssued(certificate, rootOfMember(members, org!));
-    check(signatureHolds(certificate.key, Buffer.from(text), blob.subarray(end)), `The signature of ${org} on the checkpoint does not hold.`);
-    return org!;
+    check(signatureHolds(certificate.key, Buffer.from(growth ? `cosignature/v1\ntime ${blob.readBigUInt64BE(4)}\n${text}` : text), blob.subarray(end)), `The signature of ${org} on the checkpoint does not hold.`);
+    return { org: org!, growth };
   });
-  check(new Set(signers).size === signers.length, 'A checkpoint is signed twice by the same member.');
-  return signers;
+  check(new Set(signers.map(({ org }) => org)).size === signers.length, 'A checkpoint is signed twice by the same member.');
+  const orgs = (wanted: boolean): readonly string[] => signers.filter(({ growth }) => growth === wanted).map(({ org }) => org);
+  return { trees: orgs(false), growth: orgs(true) };
 }
 
 /** Signed JSON: canonical text under the domain of signed JSON, by a certificate of this organisation. */

@@ -5,7 +5,7 @@ import { mergeNotes, signNote, writeCheckpoint } from '#crypto/checkpoint.ts';
 import { commit, saltedDigest, saltedList, statement } from '#crypto/commitment.ts';
 import { sha256 } from '#crypto/digest.ts';
 import { generateSigningKey, signLowS } from '#crypto/keys.ts';
-import { appendLeaf, encodeLeaf, inclusionPath, leafHash, memoryNodes, rootAt } from '#crypto/merkle.ts';
+import { appendLeaf, consistencyPath, encodeLeaf, inclusionPath, leafHash, memoryNodes, rootAt, type MerkleNodes } from '#crypto/merkle.ts';
 import { signJson } from '#crypto/signed-json.ts';
 import { createAuthority, type CertificateAuthority } from '#crypto/x509.ts';
 
@@ -132,6 +132,41 @@ export async function makeConsent(world: MadeWorld, keepers: readonly string[] =
   const signers = ['DUO-care', 'DUO-lab'].map((org) => memberOf(world.members, org));
   const drc = await makeLeaf({ channel: 'drc', namespace: 'drc', key: `\0slot\0${slot}\0` }, state, { index: 0, size: 6, signers });
   return { kind: 'healthkeep-consent-receipt', version: 1, grants: grants.map(({ signed }) => signed), opening: { salt, digests }, drc: withoutRoot(drc), members: world.list };
+}
+
+/** A tree whose leaves after the ninth belong to one of two histories, and its checkpoint at a size. */
+function historyOf(name: string): { readonly nodes: MerkleNodes; readonly text: (size: number, blocks?: number) => string } {
+  const nodes = memoryNodes();
+  for (let size = 0; size < 40; ) size = appendLeaf(nodes, size, leafHash(utf8(size < 9 ? `leaf ${size}` : `${name} ${size}`)));
+  return { nodes, text: (size, blocks = size) => writeCheckpoint({ origin: 'healthkeep/drc', size, root: rootAt(nodes, size), height: blocks, blockHash: sha256(utf8(`${blocks < 9 ? '' : name} block ${blocks}`)) }) };
+}
+
+export interface ForkWish {
+  /** Leaves of the note of the one history and of the other. */
+  readonly sizes?: readonly [number, number];
+  readonly blocks?: readonly [number | undefined, number | undefined];
+  /** Who signs each as having the tree, and who as having seen it grow. */
+  readonly trees?: readonly [readonly string[], readonly string[]];
+  readonly growth?: readonly string[];
+  /** Both notes of one history: no fork at all. */
+  readonly honest?: boolean;
+}
+
+/** Two histories of DRC that one member signed. */
+export async function makeFork(world: MadeWorld, wish: ForkWish = {}) {
+  const { sizes = [12, 20], blocks = [undefined, undefined], trees = [['DUO-lab'], ['DUO-lab']], growth = [] } = wish;
+  const histories = [historyOf(wish.honest === true ? 'other' : 'one'), historyOf('other')] as const;
+  const notes = await Promise.all(
+    histories.map(async ({ text }, at) => {
+      let note = text(sizes[at] as number, blocks[at]);
+      for (const org of trees[at] ?? []) note = await signNote(note, { name: org, ...memberOf(world.members, org).peer });
+      for (const org of growth) note = await signNote(note, { name: org, ...memberOf(world.members, org).peer, cosignedAt: START / 1_000 });
+      return note;
+    }),
+  );
+  const { nodes } = histories[1];
+  const beginning = sizes[0] < sizes[1] ? { root: toBase64url(rootAt(nodes, sizes[0])), path: consistencyPath(nodes, sizes[0], sizes[1]).map(toBase64url) } : null;
+  return { kind: 'healthkeep-fork', version: 1, notes, beginning, members: world.list };
 }
 
 export const fileText = (file: unknown): string => canonicalJson(file as Json);

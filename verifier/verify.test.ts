@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromBase64url, fromHex, toBase64url, toHex } from '#base/bytes.ts';
-import { RECORD, fileText, makeConsent, makeLeaf, makeMember, makeParty, makeProof, makeWorld, memberOf, PAIRWISE_ID, type MadeWorld } from './proofs.test-kit.ts';
+import { RECORD, fileText, makeConsent, makeFork, makeLeaf, makeMember, makeParty, makeProof, makeWorld, memberOf, PAIRWISE_ID, type MadeWorld } from './proofs.test-kit.ts';
 import { verifyFile } from './verify.ts';
 
 // HEALTHKEEP_SLOW=1 (set by .ci/run) does all of the 100,000 that the promise asks for.
@@ -17,11 +17,13 @@ const copy = <T,>(value: T): T => structuredClone(value);
 let world: MadeWorld;
 let proof: Awaited<ReturnType<typeof makeProof>>;
 let consent: Awaited<ReturnType<typeof makeConsent>>;
+let fork: Awaited<ReturnType<typeof makeFork>>;
 
 beforeAll(async () => {
   world = await makeWorld();
   proof = await makeProof(world);
   consent = await makeConsent(world);
+  fork = await makeFork(world);
 });
 
 const accepted = (file: unknown): boolean => verifyFile({ file: fileText(file), genesis: world.genesis }).good;
@@ -44,6 +46,56 @@ describe('what holds is accepted', () => {
 
   it.each([[0, 1], [0, 2], [1, 2], [6, 7], [63, 64], [64, 65], [3, 100]])('accepts the anchor at leaf %i of %i', async (index, size) => {
     expect(refusalOf(await makeProof(world, { index, size }))).toBeUndefined();
+  });
+});
+
+describe('a proof that two histories were shown', () => {
+  const holds = async (wish: Parameters<typeof makeFork>[1]): Promise<readonly string[]> => {
+    const { good, steps, refusal } = verifyFile({ file: fileText(await makeFork(world, wish)), genesis: world.genesis });
+    expect(refusal).toBeUndefined();
+    return good ? steps : [];
+  };
+
+  it('convicts whoever signed both, and says so when nobody did', async () => {
+    expect((await holds({})).at(-1)).toBe('Signed both: DUO-lab.');
+    expect((await holds({ trees: [['DUO-lab'], ['DUO-care']] })).at(-1)).toBe('Nobody signed both: the ledger was shown in two versions.');
+    const watched = await holds({ trees: [['DUO-lab'], ['DUO-care']], growth: ['HO-east', 'UO-people'] });
+    expect(watched.at(-1)).toBe('Signed both: HO-east, UO-people.');
+    expect(watched[1]).toBe('DUO-lab signed: channel drc has 12 leaves after 12 blocks; HO-east and UO-people saw it grow.');
+  });
+
+  it.each<[string, Parameters<typeof makeFork>[1]]>([
+    ['one size', { sizes: [20, 20] }], ['one height', { sizes: [20, 20], blocks: [20, 20] }], ['one height of different sizes', { sizes: [12, 20], blocks: [15, 15] }], ['fewer blocks for more leaves', { blocks: [15, 14] }],
+    ['neighbouring sizes', { sizes: [19, 20] }], ['a power of two', { sizes: [16, 33] }], ['both powers of two', { sizes: [16, 32] }], ['an odd pair', { sizes: [13, 39] }],
+  ])('holds for notes of %s', async (_what, wish) => {
+    expect((await holds(wish)).some((step) => step.startsWith('They cannot both be true'))).toBe(true);
+  });
+
+  it('is refused for two notes of one history, of two channels, of strangers, or of members that do not run the channel', async () => {
+    for (const sizes of [[12, 20], [16, 32], [20, 20]] as const) expect(refusalOf(await makeFork(world, { honest: true, sizes }))).toMatch(/not shown to begin|can both be true/);
+    // Blocks without public writes: the same tree after more blocks.
+    expect(refusalOf(await makeFork(world, { honest: true, sizes: [20, 20], blocks: [20, 25] }))).toMatch(/can both be true/);
+    // Both histories share the first nine leaves.
+    expect(refusalOf(await makeFork(world, { sizes: [9, 20] }))).toMatch(/not shown to begin/);
+    expect(refusalOf(await makeFork(world, { trees: [['HO-east'], ['HO-east']] }))).toMatch(/Nobody who runs channel drc/);
+    expect(refusalOf(await makeFork(world, { trees: [[], []], growth: ['DUO-lab'] }))).toMatch(/Nobody who runs channel drc/);
+    expect(refusalOf(await makeFork(await makeWorld()))).toMatch(/not the members of the genesis file/);
+    const forged = await makeFork({ ...world, members: (await makeWorld()).members });
+    expect(refusalOf(forged)).toMatch(/not issued by the root of DUO-lab/);
+    expect(refusalOf({ ...fork, notes: [fork.notes[0], fork.notes[0]] })).toMatch(/can both be true/);
+    expect(refusalOf({ ...fork, notes: fork.notes.toReversed() })).toMatch(/can both be true/);
+    expect(refusalOf({ ...fork, beginning: null })).toMatch(/beginning of the longer tree/);
+  });
+
+  it('is refused with any bit of a witness\'s line changed', async () => {
+    const watched = await makeFork(world, { growth: ['HO-east'] });
+    const [head, line] = (watched.notes[1] as string).split('— HO-east ') as [string, string];
+    const blob = Buffer.from(line, 'base64');
+    for (let bit = 0; bit < blob.length * 8; bit += 7) {
+      const changed = Buffer.from(blob);
+      changed[bit >> 3] = changed[bit >> 3]! ^ (1 << (bit & 7));
+      expect(accepted({ ...watched, notes: [watched.notes[0], `${head}— HO-east ${changed.toString('base64')}\n`] }), `bit ${bit}`).toBe(false);
+    }
   });
 });
 
@@ -122,7 +174,7 @@ describe('what a forger would try', () => {
 
 describe('every altered file', () => {
   it('is refused when any one field is removed, emptied, or given another type, and when any field is added', () => {
-    for (const file of [proof, consent] as unknown as Tree[]) {
+    for (const file of [proof, consent, fork] as unknown as Tree[]) {
       for (const path of pathsOf(file)) {
         for (const other of [undefined, null, '', 0, -1, 1.5, 1e21, [], {}, true, 'x'] as (Tree | undefined)[]) {
           const changed = copy(file);
@@ -144,7 +196,7 @@ describe('every altered file', () => {
     const random = generator(seed);
     const used = new Map<string, number>();
     for (let turn = 0; turn < MUTATIONS; turn++) {
-      const original = (turn % 3 === 0 ? consent : proof) as unknown as Tree;
+      const original = [consent, proof, fork][turn % 3] as unknown as Tree;
       const changed = copy(original);
       const what = mutate(changed, random);
       if (fileText(changed) === fileText(original)) continue;

@@ -1,8 +1,6 @@
 /**
  * Checks a healthkeep proof file without any server and without the code that made it (docs/protocol.md):
- *
  *   node verifier/verify.ts proof.json --genesis genesis.json [--record record.json]
- *
  * The genesis file is the reader's own knowledge of who the members are: {"kind":"healthkeep-genesis","version":1,
  * "members":[{"org","rootCertificate"}]}. Without it the file is held only against the roots it names itself, and the
  * answer says so. Exit codes: 0 everything holds, 2 wrong use, 6 refused.
@@ -11,42 +9,27 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { check, checkIssued, readCertificate, refuse, signatureHolds } from './certificate.ts';
-import { bytesOf, canonical, checkLeaf, checkSigned, fields, hmac, lengthPrefixed, memberOf, readMembers, rootOfMember, sha256, type Leaf, type Members } from './evidence.ts';
+import { beginsWith, bytesOf, canonical, checkLeaf, checkSignatures, checkSigned, fields, hmac, lengthPrefixed, memberOf, readCheckpoint, readMembers, rootOfMember, sha256, type Leaf, type Members } from './evidence.ts';
 
-export interface Verdict {
-  readonly good: boolean;
-  /** What was found to hold, one sentence each, in order. */
-  readonly steps: readonly string[];
-  /** The first thing that does not hold. */
-  readonly refusal?: string;
-}
-
-export interface Inputs {
-  /** Text of the proof or consent receipt file. */
-  readonly file: string;
-  /** Text of the genesis file. */
-  readonly genesis?: string;
-  /** The record itself, when the reader has it. */
-  readonly record?: Buffer;
-}
-
+/** What was found to hold, one sentence each, in order, and the first thing that does not. */
+export type Verdict = { readonly good: boolean; readonly steps: readonly string[]; readonly refusal?: string };
+/** Texts of the proof and genesis files, and the record itself, when the reader has it. */
+export type Inputs = { readonly file: string; readonly genesis?: string; readonly record?: Buffer };
 /** Never throws: what cannot be read or does not hold is a refusal. */
 export function verifyFile(inputs: Inputs): Verdict {
   const steps: string[] = [];
   try {
     const file: unknown = JSON.parse(inputs.file);
     const kind = (file as { readonly kind?: unknown } | null)?.kind;
-    if (kind === 'healthkeep-proof') verifyProof(file, inputs, steps);
-    else if (kind === 'healthkeep-consent-receipt') verifyConsent(file, inputs, steps);
-    else refuse('The file is neither a healthkeep proof nor a consent receipt.');
+    const kinds = new Map([['healthkeep-proof', verifyProof], ['healthkeep-consent-receipt', verifyConsent], ['healthkeep-fork', verifyFork]]);
+    (kinds.get(String(kind)) ?? refuse('The file is no healthkeep proof, consent receipt or proof of a fork.'))(file, inputs, steps);
     return { good: true, steps };
   } catch (error) {
     return { good: false, steps, refusal: error instanceof Error ? error.message : String(error) };
   }
 }
 
-const DESCRIBED = { id: 'text', keeper: 'text', subject: 'text', resourceType: 'text', class: 'text', certificate: 'text', signature: 'text' } as const;
-const RECORD = { ...DESCRIBED, contentDigest: 'digest', verificationKey: 'digest', commitment: 'digest' } as const;
+const RECORD = { id: 'text', keeper: 'text', subject: 'text', resourceType: 'text', class: 'text', certificate: 'text', signature: 'text', contentDigest: 'digest', verificationKey: 'digest', commitment: 'digest' } as const;
 
 /** content → commitment → keeper's signature → ledger state → its channel's tree → the keeper's checkpoint → CON's tree → members. */
 function verifyProof(file: unknown, inputs: Inputs, steps: string[]): void {
@@ -125,7 +108,6 @@ function verifyConsent(file: unknown, inputs: Inputs, steps: string[]): void {
 
 /** 32 zero bytes: the digest of nothing in a refusal. */
 const NONE = 'A'.repeat(43);
-
 type Asked = { readonly slot: string; readonly slotState: Leaf['value']; readonly answer: Leaf['value']; readonly members: Members; readonly steps: string[] };
 
 /** One grant, signed by its owner, for this slot, recipient and key; returns its blinded digest. */
@@ -140,6 +122,37 @@ function checkGrant(signed: unknown, { slot, slotState, answer, members, steps }
   check(grant['until'] === answer['until'] && grant['eraseAt'] === answer['eraseAt'], 'A grant ends at another time than the answer says.');
   steps.push(`The owner ${String(grant['owner'])} signed: ${String(grant['keeper'])} may release ${(grant['items'] as readonly unknown[]).length} records to ${String(grant['recipient'])} for ${String(grant['purpose'])} until ${String(grant['until'])}, to be erased by ${String(grant['eraseAt'])}.`);
   return hmac(bytesOf(String(grant['salt'])), Buffer.from(payload)).toString('base64url');
+}
+
+/** Two signed checkpoints of one channel that cannot both be true, the shorter first, and who signed both. */
+function verifyFork(file: unknown, inputs: Inputs, steps: string[]): void {
+  const fork = fields(file, { kind: 'text', version: 'count', notes: 'list', beginning: 'any', members: 'list' }, 'proof of a fork');
+  check(fork.version === 1 && fork.notes.length === 2, 'The proof of a fork is of a version this verifier does not know.');
+  const members = pinnedMembers(fork.members, inputs.genesis, steps);
+  const [one, other] = fork.notes.map((note) => ({ ...readCheckpoint(String(note)), ...checkSignatures(String(note), members) })) as [Told, Told];
+  const channel = one.origin.slice('healthkeep/'.length);
+  check(one.origin === `healthkeep/${channel}` && other.origin === one.origin, 'The checkpoints are not of one channel.');
+  for (const { size, height, trees, growth } of [one, other]) {
+    check(trees.some((org) => runs(org, channel)), `Nobody who runs channel ${channel} signed the checkpoint of ${size} leaves.`);
+    steps.push(`${trees.join(' and ')} signed: channel ${channel} has ${size} leaves after ${height} blocks${growth.length === 0 ? '' : `; ${growth.join(' and ')} saw it grow`}.`);
+  }
+  steps.push(`They cannot both be true: ${contradiction(one, other, fork.beginning)}.`);
+  const both = [...one.trees, ...one.growth].filter((org) => [...other.trees, ...other.growth].includes(org));
+  steps.push(both.length === 0 ? 'Nobody signed both: the ledger was shown in two versions.' : `Signed both: ${both.join(', ')}.`);
+}
+
+type Told = ReturnType<typeof readCheckpoint> & ReturnType<typeof checkSignatures>;
+const runs = (org: string, channel: string): boolean => channel === 'con' || (channel.startsWith('hdc-') ? org === `HO-${channel.slice(4)}` : org.startsWith(channel === 'uic' ? 'UO-' : 'DUO-') && (channel === 'uic' || channel === 'drc'));
+
+function contradiction(one: Told, other: Told, beginning: unknown): string {
+  const sameTree = one.size === other.size && one.root.equals(other.root);
+  if (one.height === other.height && !(sameTree && one.blockHash.equals(other.blockHash))) return `they differ after ${one.height} blocks`;
+  if (one.size === other.size && !sameTree) return `they differ at ${one.size} leaves`;
+  check(one.size < other.size, 'The checkpoints can both be true.');
+  if (one.height > other.height) return 'the shorter one has more blocks';
+  const { root, path } = fields(beginning, { root: 'digest', path: 'list' }, 'beginning of the longer tree');
+  check(beginsWith({ size: one.size, root: bytesOf(root) }, other, path) && !bytesOf(root).equals(one.root), 'The longer tree is not shown to begin in another way.');
+  return `the longer one began with another root at ${one.size} leaves`;
 }
 
 /** The members, as the reader knows them; a proof file that lists others is refused as a whole. */
@@ -163,20 +176,17 @@ function main(): number {
     const { values, positionals } = parseArgs({ allowPositionals: true, options: { genesis: { type: 'string' }, record: { type: 'string' } } });
     const [path, ...more] = positionals;
     if (path === undefined || more.length > 0) throw new Error('Name one proof file.');
-    inputs = {
-      file: readFileSync(path, 'utf8'),
-      ...(values.genesis === undefined ? {} : { genesis: readFileSync(values.genesis, 'utf8') }),
-      ...(values.record === undefined ? {} : { record: readFileSync(values.record) }),
-    };
+    const genesis = values.genesis === undefined ? {} : { genesis: readFileSync(values.genesis, 'utf8') };
+    inputs = { file: readFileSync(path, 'utf8'), ...genesis, ...(values.record === undefined ? {} : { record: readFileSync(values.record) }) };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\nUse: node verifier/verify.ts proof.json --genesis genesis.json [--record record.json]`);
     return 2;
   }
-  const verdict = verifyFile(inputs);
-  for (const step of verdict.steps) console.log(`ok  ${step}`);
-  if (!verdict.good) console.log(`NO  ${verdict.refusal}`);
-  console.log(verdict.good ? (inputs.genesis === undefined ? 'Holds under the roots the file itself names.' : 'Holds.') : 'Refused.');
-  return verdict.good ? 0 : 6;
+  const { good, steps, refusal } = verifyFile(inputs);
+  for (const step of steps) console.log(`ok  ${step}`);
+  if (!good) console.log(`NO  ${refusal}`);
+  console.log(good ? (inputs.genesis === undefined ? 'Holds under the roots the file itself names.' : 'Holds.') : 'Refused.');
+  return good ? 0 : 6;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) process.exitCode = main();

@@ -38,6 +38,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'tamper-check': async () => (await import('./commands/tamper-check.ts')).tamperCheck,
   'proof make': async () => (await import('./commands/proof.ts')).proofMake,
   'proof verify': async () => (await import('./commands/proof.ts')).proofVerify,
+  'checkpoint show': async () => (await import('./commands/checkpoint.ts')).checkpointShow,
+  'checkpoint note': async () => (await import('./commands/checkpoint.ts')).checkpointNote,
+  'checkpoint compare': async () => (await import('./commands/checkpoint.ts')).checkpointCompare,
+  'checkpoint evidence': async () => (await import('./commands/checkpoint.ts')).checkpointEvidence,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
 };
 
@@ -45,6 +49,7 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['demo', 'bring up the demo network and play the whole story'],
   ['ledger serve', 'run the embedded ledger of a folder for other processes'],
   ['ledger inspect', 'list channels, blocks and transactions'],
+  ['ledger migrate', 'move the state to another ledger, with proof'],
   ['chaincode serve', 'serve a contract to Fabric\'s peers'],
   ['ledger verify', 'check a ledger\'s files as a whole and name what is damaged'],
   ['ledger backup', 'copy a ledger that may be running'],
@@ -56,6 +61,7 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['settle', 'settle receipts and print the statement'],
   ['tamper-check', 'compare a hospital\'s store with its channel'],
   ['proof …', 'make a proof file for a record, verify one offline'],
+  ['checkpoint …', 'what a device has seen of every channel: show, note, compare, evidence'],
   ['doctor', 'find out what is wrong with a folder or a machine'],
 ];
 

@@ -7,6 +7,7 @@ import { CodedError } from '#base/errors.ts';
 import type { Digest, OrgId, RecordId, SlotTag } from '#model/ids.ts';
 import type { Signed } from '#model/messages.ts';
 import { answer, type AnswerWish } from './answers.ts';
+import { checkpointViews, compareWith, exchangeCheckpoints, guardedLedger, type CheckpointView, type Compared } from './checkpoints.ts';
 import { createTurns, oneAtATime, type Context, type DeviceOptions } from './context.ts';
 import { enrol } from './enrolment.ts';
 import { erase } from './erasures.ts';
@@ -58,6 +59,12 @@ export interface Device {
   withdraw(slot: SlotTag): Promise<void>;
   report(slot: SlotTag, reason: ReportReasonName): Promise<void>;
   accessLog(): Promise<readonly AccessLogView[]>;
+  /** What this device has seen of every channel, with the proof where two histories were shown. */
+  checkpoints(): Promise<readonly CheckpointView[]>;
+  /** Exchanges checkpoints now; the codes of what is wrong. Part of every synchronisation. */
+  watch(): Promise<readonly string[]>;
+  /** Holds somebody's checkpoint note against the one kept here. */
+  compareCheckpoint(note: string): Promise<Compared>;
   erase(ids: readonly RecordId[]): Promise<void>;
   receipts(): Promise<readonly Receipt[]>;
   consentReceipt(slot: SlotTag): Promise<ConsentReceipt>;
@@ -104,6 +111,9 @@ export async function createDevice(options: DeviceOptions): Promise<Device> {
     withdraw: urgent(withdraw),
     report: urgent(report),
     accessLog: alone(accessLogs),
+    checkpoints: reading(checkpointViews),
+    watch: alone(exchangeCheckpoints),
+    compareCheckpoint: alone((own, note: string) => compareWith(own, note)),
     erase: alone(erase),
     receipts: reading(receipts),
     consentReceipt: alone(consentReceipt),
@@ -125,15 +135,16 @@ export async function openContext(options: DeviceOptions): Promise<Context> {
   const { unlockKey: _, exclusive: __, ...rest } = options;
   const keys = deviceKeys(await openRoot(options));
   const { store, random } = options;
+  const vault = openVault({ store, keys: keys.vault, random });
   return {
     ...rest,
     fetch: patientFetch(options),
-    ledger: patientLedger(options),
+    ledger: guardedLedger(patientLedger(options), vault),
     indexDelay: options.indexDelay ?? { minMs: 60_000, maxMs: SPREAD_MS },
     dummiesPerEntry: options.dummiesPerEntry ?? 0,
     slotDelayMaxMs: options.slotDelayMaxMs ?? SPREAD_MS,
     keys,
-    vault: openVault({ store, keys: keys.vault, random }),
+    vault,
   };
 }
 

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { LeafProof } from '#api/endpoints.ts';
 import { drcInputs, SlotPhase } from '#model/drc.ts';
 import { RecordClass, ReleaseOrder } from '#model/hdc.ts';
-import { DeliveryId, Digest, GrantId, IndexTag, Instant, MailboxHandle, OrgId, PairwiseId, RecordId, SlotTag, SubjectId } from '#model/ids.ts';
+import { ChannelName, DeliveryId, Digest, GrantId, IndexTag, Instant, MailboxHandle, OrgId, PairwiseId, RecordId, SlotTag, SubjectId } from '#model/ids.ts';
+import { ForkEvidence, Note } from '#model/fork.ts';
 import { AccessLine, Certificate, Decision, GrantOpening, Invitation, RecordRow, Signed } from '#model/messages.ts';
 import { RequestTemplate, TemplateRef } from '#model/template.ts';
 import { SealedIndexEntry } from '#model/uic.ts';
@@ -143,6 +144,20 @@ export type Erasure = z.infer<typeof Erasure>;
 export const KeptLog = z.strictObject({ keeper: OrgId, lines: z.array(AccessLine).readonly(), verifiedTo: z.int(), head: Digest }).readonly();
 export type KeptLog = z.infer<typeof KeptLog>;
 
+/** The newest checkpoint of a channel that a quorum of members signed. */
+export const Pin = z
+  .strictObject({
+    channel: ChannelName, note: Note, seenAt: z.int(),
+    /** A member that signed it and now knows less. */
+    forgottenBy: OrgId.optional(),
+  })
+  .readonly();
+export type Pin = z.infer<typeof Pin>;
+
+/** Two histories of a channel, and whether it is left alone for that. */
+export const KeptFork = z.strictObject({ channel: ChannelName, evidence: ForkEvidence, foundAt: z.int(), stops: z.boolean(), convicted: z.array(OrgId).readonly() }).readonly();
+export type KeptFork = z.infer<typeof KeptFork>;
+
 export const enrolments = collection('enrolment', Enrolment);
 export const maps = collection('map', KeptMap);
 export const links = collection('link', Link);
@@ -154,11 +169,13 @@ export const permits = collection('permit', Permit);
 export const slots = collection('slot', Slot);
 export const erasures = collection('erasure', Erasure);
 export const logs = collection('access-log', KeptLog);
+export const pins = collection('checkpoint', Pin);
+export const forks = collection('fork', KeptFork);
 /** Bodies as received: own copies of records. */
 export const COPIES = 'copy';
 
 /** What an export carries and the state digest covers. Not the stock of one-time certificates: two devices with one stock would use one twice. */
-export const kept: readonly string[] = [...[enrolments, maps, links, deliveries, indexCounters, indexWrites, permits, slots, erasures, logs].map(({ name }) => name), COPIES];
+export const kept: readonly string[] = [...[enrolments, maps, links, deliveries, indexCounters, indexWrites, permits, slots, erasures, logs, pins, forks].map(({ name }) => name), COPIES];
 
 /** Singletons have this id. */
 export const ONLY = 'only';

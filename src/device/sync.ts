@@ -2,6 +2,7 @@
 import { CodedError } from '#base/errors.ts';
 import type { SlotTag } from '#model/ids.ts';
 import { finishAnswers } from './answers.ts';
+import { watchCheckpoints } from './checkpoints.ts';
 import type { Context } from './context.ts';
 import { readDeliveries } from './deliveries.ts';
 import { enrolmentSigner, finishEnrolment } from './enrolment.ts';
@@ -61,6 +62,8 @@ export async function synchronise(context: Context, signal?: AbortSignal): Promi
   await attempt('enrolment', () => finishEnrolment(context), undefined);
   await enrolmentSigner(context);
   await attempt('map', () => refreshMap(context), undefined);
+  // Before anything is asked of a channel: it must still be the one that was seen before.
+  await collect('checkpoints', () => watchCheckpoints(context));
   await finishBegun(context, collect);
   const notices = await readMail(context, attempt);
   for (const { code } of await attempt('deliveries', () => readDeliveries(context), [])) problems.push({ step: 'deliveries', code });

@@ -11,6 +11,8 @@ import { createTurnstile } from '../turnstile.ts';
 import type { Forks } from './forks.ts';
 
 export interface Heads {
+  /** Every channel's, as this member signed it. */
+  all(): Promise<readonly string[]>;
   /** The note as this member signed it; undefined before the first. */
   last(origin: string): Promise<string | undefined>;
   /**
@@ -36,6 +38,7 @@ export function createHeads({ store, forks }: { readonly store: KeyValueStore; r
   };
   return {
     last,
+    all: async () => (await store.list(KEY)).map(([, bytes]) => fromUtf8(bytes)),
     advance(note, beginningFrom) {
       const next = parseCheckpoint(note);
       return turns.run(next.origin, async () => {

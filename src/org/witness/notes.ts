@@ -41,12 +41,15 @@ export interface NotesOptions {
 
 const KEY = 'checkpoint/note/';
 const COMPARED_MAX = 2_000;
+const SEEN_MAX = 500;
 
 export function createNotes(options: NotesOptions): Notes {
   const { store, members, heads } = options;
   const turns = createTurnstile();
   /** Texts that were compared and lie on the known line. */
   const compared = new Set<string>();
+  /** Whole notes, to the last signature, of which nothing more can be learned. */
+  const seen = new Set<string>();
   const newest = async (channel: ChannelName): Promise<string | undefined> => {
     const bytes = await store.get(KEY + channel);
     return bytes === undefined ? undefined : fromUtf8(bytes);
@@ -64,8 +67,7 @@ export function createNotes(options: NotesOptions): Notes {
         await options.forks.keep(wrong);
         return 'fork';
       }
-      if (compared.size >= COMPARED_MAX) compared.clear();
-      compared.add(text);
+      remember(compared, text, COMPARED_MAX);
     }
     if (!witnessed) return 'known';
     const [held, taken] = [before === undefined ? undefined : parseCheckpoint(before), parseCheckpoint(note)];
@@ -79,16 +81,13 @@ export function createNotes(options: NotesOptions): Notes {
   return {
     newest,
     async toPass() {
-      const notes: string[] = [];
-      for (const [key, bytes] of await store.list(KEY)) {
-        const note = fromUtf8(bytes);
-        notes.push(note);
-        const own = await heads.last(`healthkeep/${key.slice(KEY.length)}`);
-        if (own !== undefined && parseCheckpoint(own).height > parseCheckpoint(note).height) notes.push(own);
-      }
-      return notes;
+      const notes = (await store.list(KEY)).map(([, bytes]) => fromUtf8(bytes));
+      const reached = new Map(notes.map((note) => [parseCheckpoint(note).origin, parseCheckpoint(note).height]));
+      const further = (await heads.all()).filter((note) => parseCheckpoint(note).height > (reached.get(parseCheckpoint(note).origin) ?? 0));
+      return [...notes, ...further];
     },
     async take(note) {
+      if (seen.has(note)) return 'known';
       const channel = channelOf(note);
       if (channel === undefined) return 'ignored';
       const list = members();
@@ -98,9 +97,16 @@ export function createNotes(options: NotesOptions): Notes {
       const signers = { trees: all.trees.filter((org) => peers.includes(org as OrgId)), growth: all.growth };
       if (signers.trees.length === 0) return 'ignored';
       const good = keepSignatures(note, [...signers.trees, ...signers.growth]);
-      return turns.run(channel, () => takeGood(channel, good, signers));
+      const taken = await turns.run(channel, () => takeGood(channel, good, signers));
+      if (taken === 'kept' || taken === 'known') remember(seen, note, SEEN_MAX);
+      return taken;
     },
   };
+}
+
+function remember(set: Set<string>, text: string, max: number): void {
+  if (set.size >= max) set.clear();
+  set.add(text);
 }
 
 /** The channel that a note speaks of, when there can be such a one. */
