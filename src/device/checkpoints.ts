@@ -168,21 +168,21 @@ async function keepFork(context: Context, channel: ChannelName, comparison: Comp
   const stops = forkStops({ signers, peers: orgs.filter((org) => runsPeer(org, channel, orgs)) });
   // The first proof stays, unless a later one weighs more.
   if (known === undefined || (stops && !known.stops)) {
-    const kept: KeptFork = { channel, evidence: evidenceOf(comparison, members, signers.flat()), foundAt: context.clock.now(), stops, convicted: [...convicted({ signers })] };
+    const kept: KeptFork = { channel, evidence: evidenceOf(comparison, members), foundAt: context.clock.now(), stops, convicted: [...convicted({ signers })] };
     await context.vault.write(put(forks, channel, kept));
     context.log('error', 'device.fork-found', { channel, stops });
   }
   return 'fork';
 }
 
-function evidenceOf({ notes, beginning }: Comparison, members: readonly Member[], signers: readonly OrgId[]): ForkEvidence {
+function evidenceOf({ notes, beginning }: Comparison, members: readonly Member[]): ForkEvidence {
   const digest = (hash: Uint8Array): Digest => Digest.parse(toBase64url(hash));
   return {
     kind: 'healthkeep-fork',
     version: 1,
     notes: [...notes],
     beginning: beginning === undefined ? null : { root: digest(beginning.root), path: beginning.path.map(digest) },
-    members: members.filter(({ org }) => signers.includes(org)).map(({ org, rootCertificate }) => ({ org, rootCertificate })),
+    members: members.map(({ org, rootCertificate }) => ({ org, rootCertificate })),
   };
 }
 

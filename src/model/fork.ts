@@ -18,7 +18,7 @@ export const ForkEvidence = z
     notes: z.array(Note).length(2).readonly(),
     /** Of the longer note's tree at the shorter one's size; null where the notes alone contradict each other. */
     beginning: TreeBeginning.nullable(),
-    /** Whoever signed, with the roots by which the signatures are checked. */
+    /** All members, with the roots by which signatures are checked: the verifier holds the list against the pinned one. */
     members: z.array(z.strictObject({ org: OrgId, rootCertificate: Certificate }).readonly()).readonly(),
   })
   .readonly();

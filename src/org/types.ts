@@ -4,6 +4,7 @@ import type { CertificateAuthority } from '#crypto/x509.ts';
 import type { HpkeKeyPair } from '#crypto/hpke.ts';
 import type { LedgerClient, LedgerSigner } from '#ledger/client.ts';
 import type { OrgId } from '#model/ids.ts';
+import type { Exchange } from './witness/exchange.ts';
 
 /** The keys of one organisation; they stay in its own folder or HSM. */
 export interface OrgIdentity {
@@ -33,6 +34,8 @@ export interface OrgDeps {
 export interface Org {
   readonly org: OrgId;
   readonly fetch: Fetch;
+  /** How it watches the others, and they it. */
+  readonly exchange: Pick<Exchange, 'publish' | 'meet' | 'forks' | 'notes'>;
   /** Begins background work (following channels, outboxes, erasures); resolves when the organisation is ready. */
   start(): Promise<void>;
   close(): Promise<void>;

@@ -92,6 +92,7 @@ export async function createDataUser(deps: DataUserDeps): Promise<DataUser> {
   const running = [consortium, drcWitness, conWitness, slots, ballot, background, timeFloor, exchange];
   return {
     org,
+    exchange,
     fetch: http,
     ballot,
     overdue: erasures.overdue,

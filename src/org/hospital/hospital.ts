@@ -167,7 +167,7 @@ export async function createHospital(deps: HospitalDeps): Promise<Hospital> {
   let following: Promise<void> = Promise.resolve();
 
   return {
-    org, consortium, witnesses, accessLog, proofs, sweep,
+    org, consortium, exchange, witnesses, accessLog, proofs, sweep,
     ingest: ingest.ingest,
     tamperCheck: check,
     settled: () => resumed,

@@ -75,6 +75,7 @@ export async function createUserOrg(deps: UserOrgDeps): Promise<UserOrg> {
   return {
     org,
     consortium,
+    exchange,
     witnesses,
     fetch: createHttpInterface({ deps, table: userOrgEndpoints, handlers, consortium, witnesses, exchange, metrics, title: `User organisation ${org}`, ...(config.origins === undefined ? {} : { origins: config.origins }) }),
     async start() {

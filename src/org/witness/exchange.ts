@@ -132,9 +132,9 @@ async function cosign({ deps, consortium, witnesses, memory, body }: ExchangeOpt
   if (trees.length === 0) throw new CodedError('CHECKPOINT_INVALID', 'No member that runs the channel signed the note.');
   const beginning = body.beginning === undefined ? undefined : beginningOf(body.beginning);
   const { org, peer } = deps.identity;
-  const signed = await signNote(keepSignatures(note, trees), { name: org, certificate: peer.certificate, sign: (message) => peer.sign(message), cosignedAt: Math.floor(deps.clock.now() / 1_000) });
-  await memory.heads.advance(signed, (size) => (size === from ? beginning : undefined));
-  return signed;
+  const cosignedAt = Math.floor(deps.clock.now() / 1_000);
+  const sign = (text: string): Promise<string> => signNote(text, { name: org, certificate: peer.certificate, sign: (message) => peer.sign(message), cosignedAt });
+  return memory.heads.advance(keepSignatures(note, trees), { beginningFrom: (size) => (size === from ? beginning : undefined), sign });
 }
 
 interface Asked {

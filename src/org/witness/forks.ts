@@ -46,13 +46,12 @@ export function createForks({ store, members, log }: ForksOptions): Forks {
 
 /** The pair as a file that outsiders check. */
 export function forkEvidence({ notes, beginning }: Comparison, members: readonly { readonly org: OrgId; readonly rootCertificate: string }[]): ForkEvidence {
-  const signed = members.filter(({ org }) => notes.some((note) => note.includes(`\n— ${org} `)));
   const digest = (hash: Uint8Array): Digest => Digest.parse(toBase64url(hash));
   return {
     kind: 'healthkeep-fork',
     version: 1,
     notes: [notes[0], notes[1]],
     beginning: beginning === undefined ? null : { root: digest(beginning.root), path: beginning.path.map(digest) },
-    members: signed.map(({ org, rootCertificate }) => ({ org, rootCertificate })),
+    members: members.map(({ org, rootCertificate }) => ({ org, rootCertificate })),
   };
 }

@@ -253,18 +253,24 @@ export const originOf = (channel: string): string => `healthkeep/${channel}`;
 
 /** Signs the present tree, once it is sure that it grew out of what this member signed before. */
 async function signedCheckpoint(options: WitnessOptions, head: TreeHead | undefined): Promise<string> {
-  if (head === undefined || head.size === 0) throw behind({ channel: options.channel, height: 0 });
-  const note = await signed(options, writeCheckpoint(checkpointOf(options, head)));
+  const { channel, heads, log } = options;
+  if (head === undefined || head.size === 0) throw behind({ channel, height: 0 });
+  const text = writeCheckpoint(checkpointOf(options, head));
+  const last = await heads.last(originOf(channel));
+  // By the block's hash too: a block can be exchanged without a trace in the leaves.
+  const agreed = last === undefined ? 'yes' : agrees(options, parseCheckpoint(last));
+  if (agreed === 'no') {
+    log('error', 'witness.forked', { channel, height: head.block + 1, size: head.size });
+    throw new CodedError('CHECKPOINT_FORKED', 'The ledger tells another history than the one this member signed.', { channel });
+  }
+  // After a power cut the tree follows the ledger again; until it is as long as what was signed, it signs nothing.
+  if (agreed === 'unknown') throw behind({ channel, height: head.block + 1 });
   try {
-    await options.heads.advance(note, (from) => (from > head.size ? undefined : beginning(options, from, head.size)));
-    return note;
+    return await heads.advance(text, { beginningFrom: (from) => (from > head.size ? undefined : beginning(options, from, head.size)), sign: (note) => signed(options, note) });
   } catch (error) {
-    if (!isCoded(error, 'WITNESS_SIZE')) throw error;
-    // Another call signed a longer tree meanwhile: fine while that is the own tree too. After a power cut the tree follows
-    // the ledger again, and until it is as long as what was signed, it signs nothing.
-    const last = await options.heads.last(originOf(options.channel));
-    if (last === undefined || agrees(options, parseCheckpoint(last)) !== 'yes') throw behind({ channel: options.channel, height: head.block + 1 });
-    return note;
+    // Another call signed a longer tree, the own one, meanwhile.
+    if (isCoded(error, 'WITNESS_SIZE')) return signed(options, text);
+    throw error;
   }
 }
 
