@@ -56,6 +56,8 @@ export interface ContractStub {
   purgePrivateData(collection: string, key: string): Promise<void>;
   getPrivateDataByRange(collection: string, startKey: string, endKey: string): Promise<QueryIterator<StateEntry>> & AsyncIterable<StateEntry>;
   getPrivateDataByPartialCompositeKey(collection: string, objectType: string, attributes: string[]): Promise<QueryIterator<StateEntry>> & AsyncIterable<StateEntry>;
+  setPrivateDataValidationParameter(collection: string, key: string, policy: Uint8Array): Promise<void>;
+  getPrivateDataValidationParameter(collection: string, key: string): Promise<Uint8Array>;
   setEvent(name: string, payload: Uint8Array): void;
   /** Same channel: shares the transaction. Other channel: read only. */
   invokeChaincode(chaincodeName: string, args: string[], channel: string): Promise<{ readonly status: number; readonly message: string; readonly payload: Uint8Array }>;

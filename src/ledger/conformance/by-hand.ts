@@ -80,7 +80,7 @@ export function byHand(harness: Harness): ByHand {
     propose,
     async endorse(call, given) {
       const { txId, bytes: proposalBytes, signature, signer } = given ?? (await propose(call));
-      const transport = harness.transport(call.who);
+      const transport = harness.transport(call.who, call.channel);
       const channelId = harness.channel(call.channel);
       const answer = await reported(transport.endorse(EndorseRequest.encode({ transactionId: txId, channelId, proposedTransaction: { proposalBytes, signature }, endorsingOrganizations: call.at ?? [] })));
       const payload = EndorseResponse.decode(answer).preparedTransaction?.payload ?? new Uint8Array(0);
@@ -99,7 +99,7 @@ export function byHand(harness: Harness): ByHand {
     },
     async evaluate(call, given) {
       const { txId, bytes: proposalBytes, signature } = given ?? (await propose(call));
-      const answer = await reported(harness.transport(call.who).evaluate(EvaluateRequest.encode({ transactionId: txId, channelId: harness.channel(call.channel), proposedTransaction: { proposalBytes, signature }, targetOrganizations: call.at ?? [] })));
+      const answer = await reported(harness.transport(call.who, call.channel).evaluate(EvaluateRequest.encode({ transactionId: txId, channelId: harness.channel(call.channel), proposedTransaction: { proposalBytes, signature }, targetOrganizations: call.at ?? [] })));
       return outputOf(EvaluateResponse.decode(answer).result?.payload ?? new Uint8Array(0));
     },
   };

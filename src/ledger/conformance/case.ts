@@ -1,4 +1,5 @@
 /** One rule of the suite. */
+import type { DifferenceId } from './differences.ts';
 import type { Abilities, Runner } from './harness.ts';
 
 export interface Case {
@@ -11,4 +12,7 @@ export interface Case {
   /** Left out, and named, where the network cannot do this. */
   readonly needs?: keyof Abilities;
   readonly run: (ledger: Runner) => Promise<void>;
+  /** The row of `differences.ts` by which Fabric keeps this rule in its own way, and that way. */
+  readonly differs?: DifferenceId;
+  readonly onFabric?: (ledger: Runner) => Promise<void>;
 }

@@ -34,8 +34,8 @@ export interface Abilities {
 
 export interface Harness extends Abilities {
   readonly client: LedgerClient;
-  /** The gateway that this signer's organisation uses. */
-  transport(who: SignerName): GatewayTransport;
+  /** The gateway that this signer's organisation uses for the channel. */
+  transport(who: SignerName, channel: ChannelName): GatewayTransport;
   /** MSP ids of the organisations. */
   readonly msp: { readonly a: string; readonly b: string; readonly c: string };
   readonly signers: Signers;

@@ -78,6 +78,16 @@ export const privateCases: readonly Case[] = [
     },
   },
   {
+    rule: 'a private key has no policy of its own', fabric: 'documented', differs: 'private-key-policy',
+    run: async (l) => expect(l.submit('a', 'either', [['setPrivatePolicy', 'both', l.key(), [l.msp.a, l.msp.b]]])).rejects.toMatchObject(refused('key-level endorsement policies of private keys')),
+    onFabric: async (l) => {
+      const key = l.key('guarded');
+      await l.submit('a', 'either', [['putPrivate', 'both', key, 'x'], ['setPrivatePolicy', 'both', key, [l.msp.a, l.msp.b]]]);
+      const alone = await l.hand.endorse({ who: 'a', channel: 'either', steps: [['putPrivate', 'both', key, 'y']], at: [l.msp.a] });
+      expect((await alone.commit()).code).toBe('ENDORSEMENT_POLICY_FAILURE');
+    },
+  },
+  {
     rule: 'where both must endorse, both get what is shared with both', fabric: 'observed',
     run: async (l) => {
       const key = l.key('shared');

@@ -95,6 +95,7 @@ const privateCalls: Readonly<Record<string, Call>> = {
   privateHash: async (stub, [collection, key]) => toHex(await stub.getPrivateDataHash(s(collection), s(key))),
   deletePrivate: (stub, [collection, key]) => stub.deletePrivateData(s(collection), s(key)),
   purge: (stub, [collection, key]) => stub.purgePrivateData(s(collection), s(key)),
+  setPrivatePolicy: (stub, [collection, key, mspIds]) => stub.setPrivateDataValidationParameter(s(collection), s(key), peerPolicyBytes(l(mspIds))),
   putPrivateComposite: (stub, [collection, type, parts, value]) => stub.putPrivateData(s(collection), stub.createCompositeKey(s(type), l(parts)), utf8(s(value))),
   privatePartial: async (stub, [collection, type, parts]) => drain(await stub.getPrivateDataByPartialCompositeKey(s(collection), s(type), l(parts)), ({ key, value }) => [...stub.splitCompositeKey(key).attributes, text(value)]),
   privateRange: async (stub, [collection, start, end]) => drain(await stub.getPrivateDataByRange(s(collection), s(start), s(end)), row),

@@ -14,13 +14,18 @@ export const chapters: readonly (readonly [string, readonly Case[]])[] = [
   ['state', stateCases], ['transactions', transactionCases], ['what comes between endorsement and commit', conflictCases], ['messages', messageCases], ['access', accessCases], ['policies', policyCases], ['private data', privateCases],
 ];
 
+export interface SuiteOptions {
+  readonly engine?: 'embedded' | 'fabric';
+  readonly abilities?: readonly (keyof Abilities)[];
+}
+
 export interface OpenHarness {
   readonly harness: Harness;
   close(): Promise<void>;
 }
 
 /** Registers all cases under a name, save those for which the network lacks an ability: they are named. */
-export function conformance(name: string, open: () => Promise<OpenHarness>, abilities: readonly (keyof Abilities)[] = ['revocation', 'expiry']): void {
+export function conformance(name: string, open: () => Promise<OpenHarness>, { engine = 'embedded', abilities = ['revocation', 'expiry'] }: SuiteOptions = {}): void {
   const can = ({ needs }: Case): boolean => needs === undefined || abilities.includes(needs);
   for (const one of chapters.flatMap(([, cases]) => cases).filter((one) => !can(one))) process.stderr.write(`${name}: left out, because the network cannot do it (${one.needs}): ${one.rule}\n`);
   describe(name, () => {
@@ -33,7 +38,7 @@ export function conformance(name: string, open: () => Promise<OpenHarness>, abil
     afterAll(() => opened.close());
     for (const [chapter, cases] of chapters) {
       describe(chapter, () => {
-        it.each(cases.filter(can))('$rule', ({ run }) => run(runner));
+        it.each(cases.filter(can))('$rule', ({ run, onFabric }) => (engine === 'fabric' ? (onFabric ?? run) : run)(runner));
       });
     }
   });

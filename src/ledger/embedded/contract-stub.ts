@@ -102,7 +102,7 @@ function queryCalls(calls: PeerCalls): QueryCalls {
   };
 }
 
-type PrivateCalls = Pick<ContractStub, 'getPrivateData' | 'getPrivateDataHash' | 'putPrivateData' | 'deletePrivateData' | 'purgePrivateData' | 'getPrivateDataByRange' | 'getPrivateDataByPartialCompositeKey'>;
+type PrivateCalls = Pick<ContractStub, 'getPrivateData' | 'getPrivateDataHash' | 'putPrivateData' | 'deletePrivateData' | 'purgePrivateData' | 'getPrivateDataByRange' | 'getPrivateDataByPartialCompositeKey' | 'setPrivateDataValidationParameter' | 'getPrivateDataValidationParameter'>;
 
 /** An empty collection must not mean public state here, as it does between shim and peer. */
 function named(collection: string): string {
@@ -117,6 +117,8 @@ function privateCalls(calls: PeerCalls): PrivateCalls {
     putPrivateData: async (collection, key, value) => calls.putState(named(collection), key, value),
     deletePrivateData: async (collection, key) => calls.deleteState(named(collection), key),
     purgePrivateData: async (collection, key) => calls.purge(named(collection), key),
+    setPrivateDataValidationParameter: async (collection, key, policy) => calls.putPolicy(named(collection), key, policy),
+    getPrivateDataValidationParameter: async (collection, key) => calls.getPolicy(named(collection), key),
     getPrivateDataByRange: (collection, start, end) => queryAnswer(() => iterate(calls.range(named(collection), privateRange(start, end)))),
     getPrivateDataByPartialCompositeKey: (collection, objectType, attributes) => queryAnswer(() => iterate(calls.range(named(collection), compositeRange(objectType, attributes)))),
   };

@@ -90,7 +90,7 @@ function queriesOf(shim: ChaincodeStub): Queries {
   };
 }
 
-type Private = Pick<ContractStub, 'getPrivateData' | 'getPrivateDataHash' | 'putPrivateData' | 'deletePrivateData' | 'purgePrivateData' | 'getPrivateDataByRange' | 'getPrivateDataByPartialCompositeKey'>;
+type Private = Pick<ContractStub, 'getPrivateData' | 'getPrivateDataHash' | 'putPrivateData' | 'deletePrivateData' | 'purgePrivateData' | 'getPrivateDataByRange' | 'getPrivateDataByPartialCompositeKey' | 'setPrivateDataValidationParameter' | 'getPrivateDataValidationParameter'>;
 
 function privateOf(shim: ChaincodeStub): Private {
   return {
@@ -102,6 +102,8 @@ function privateOf(shim: ChaincodeStub): Private {
     },
     deletePrivateData: async (collection, key) => void (await shim.deletePrivateData(collection, checkKey(key))),
     purgePrivateData: async (collection, key) => void (await shim.purgePrivateData(collection, checkKey(key))),
+    setPrivateDataValidationParameter: async (collection, key, policy) => void (await shim.setPrivateDataValidationParameter(collection, checkKey(key), policy)),
+    getPrivateDataValidationParameter: async (collection, key) => ((await shim.getPrivateDataValidationParameter(collection, checkKey(key))) as Uint8Array | undefined) ?? new Uint8Array(0),
     getPrivateDataByRange: (collection, from, to) => queryAnswer(async () => {
       const { start, end } = privateRange(from, to);
       return iteratorOf(await shim.getPrivateDataByRange(collection, start, end));
