@@ -43,7 +43,7 @@ function nodeProgram() {
 
 function run(program, args, after) {
   const path = `${join(modules, '.bin')}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`;
-  const child = spawn(program, args, { cwd: process.env.INIT_CWD && task !== 'test' ? process.env.INIT_CWD : root, stdio: 'inherit', env: { ...process.env, PATH: path } });
+  const child = spawn(program, args, { cwd: process.env.INIT_CWD && !task.endsWith('test') ? process.env.INIT_CWD : root, stdio: 'inherit', env: { ...process.env, PATH: path } });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     if (code === 0 && after) return after();
@@ -71,6 +71,10 @@ switch (task) {
     break;
   case 'test':
     run(node, [tsc, '-p', root], () => run(node, [...flags, vitest, 'run', ...rest]));
+    break;
+  case 'fabric:test':
+    if (!process.env.HEALTHKEEP_FABRIC_NETWORK) fail('Nothing was tried on Fabric.', 'HEALTHKEEP_FABRIC_NETWORK does not name the description of a network that runs.', 'Start a network that docs/chaincode.md describes and set the variable to its description.', 3);
+    run(node, [...flags, vitest, 'run', 'src/ledger/conformance/network.fabric.ts', ...rest]);
     break;
   case 'bench':
     run(node, [...flags, '--expose-gc', join(root, 'bench', `${rest[0] ?? 'all'}.ts`), ...rest.slice(1)]);
