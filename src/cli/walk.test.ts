@@ -1,9 +1,10 @@
 /** Every command on a finished demo: first with no process serving it, then a few against one that does. */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { judgeBlock, type Judgement } from '#ledger/embedded/fabric-judge.test-kit.ts';
 import { syntheticPeople } from '#sim/people.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { deviceAt, finishedDemo, healthkeep, refusalOf, runNode, serve, valueOf, VERIFIER, type Card, type Ran } from './walk.test-kit.ts';
@@ -142,6 +143,22 @@ describe('with no process serving the folder', () => {
     expect((await runNode([`${VERIFIER}verify.ts`, altered, '--genesis', genesis])).code).toBe(6);
     expect(valueOf<{ holds: boolean }>(await healthkeep(['proof', 'verify', altered, '--genesis', genesis, '--json']), 6).holds).toBe(false);
   }, 30_000);
+
+  it('every block of every channel is written as a Fabric block, and a judge that knows only Fabric\'s messages agrees with what is shown', async () => {
+    const folder = join(scratch, 'blocks');
+    await inspect('--blocks', folder, '--json');
+    const files = readdirSync(folder).sort();
+    for (const channel of Object.keys(blocks)) {
+      const shown = valueOf<{ blocks: readonly { headerHash: string; dataHash: string; previousHashRight: boolean | null; dataHashRight: boolean; ordererSignatures: readonly { right: boolean }[]; transactions: readonly { txId: string; code: string; creatorSignature: { right: boolean } | null; endorsements: readonly { mspId: string; right: boolean }[] }[] }[] }>(await inspect(channel, '--json')).blocks;
+      const raw = files.filter((file) => file.startsWith(`${channel}-`)).map((file) => readFileSync(join(folder, file)));
+      const judged: Judgement[] = [];
+      for (const bytes of raw) judged.push(judgeBlock(bytes, judged.at(-1)?.headerHash));
+      expect(judged.flatMap((one) => one.problems)).toEqual([]);
+      expect(judged.length).toBeGreaterThan(2);
+      expect(shown.slice(0, judged.length).map((one) => [one.headerHash, one.dataHash, ...one.transactions.map((each) => [each.txId, ...each.endorsements.map(({ mspId }) => mspId)])])).toEqual(judged.map((one) => [one.headerHash.toString('hex'), one.dataHash.toString('hex'), ...one.transactions.map((each) => [each.txId, ...each.endorsers])]));
+      expect(shown.every((one) => one.dataHashRight && one.previousHashRight !== false && [...one.ordererSignatures, ...one.transactions.flatMap((each) => [...each.endorsements, ...(each.creatorSignature === null ? [] : [each.creatorSignature])])].every(({ right }) => right))).toBe(true);
+    }
+  }, 40_000);
 
   it('the ledger is shown as channels, blocks, transactions, and as lines the independent settlement reads', async () => {
     const { channels } = valueOf<{ channels: readonly { channel: string; blocks: number; invalid: number }[] }>(await inspect('--json'));
