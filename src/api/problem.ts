@@ -47,9 +47,13 @@ export function problemOf(error: unknown, traceId: string): Problem {
   };
 }
 
+/** Whoever is refused because there is too much to do may try again after this many seconds. */
+const RETRY_AFTER_SECONDS = 1;
+
 /** The answer that carries a problem. */
 export function problemResponse(problem: Problem, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(JSON.stringify(problem), { status: problem.status, headers: { ...headers, 'content-type': PROBLEM_TYPE } });
+  const later = problem.retry && (problem.status === 429 || problem.status === 503) ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  return new Response(JSON.stringify(problem), { status: problem.status, headers: { ...later, ...headers, 'content-type': PROBLEM_TYPE } });
 }
 
 const PROBLEM_BYTES_MAX = 64_000;

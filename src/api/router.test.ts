@@ -21,6 +21,7 @@ const table = {
   take: { method: 'POST', path: '/bytes', summary: '', by: ['public'], body: 'bytes', maxBytes: 1_000, output: z.strictObject({ bytes: z.int() }), idempotent: true, errors: [] },
   broken: { method: 'GET', path: '/broken', summary: '', by: ['public'], output: z.strictObject({}), idempotent: true, errors: [] },
   refused: { method: 'GET', path: '/refused', summary: '', by: ['public'], output: z.strictObject({}), idempotent: true, errors: ['CALLER_REFUSED'] },
+  busy: { method: 'GET', path: '/busy', summary: '', by: ['public'], output: z.strictObject({}), idempotent: true, errors: [] },
   unlisted: { method: 'GET', path: '/unlisted', summary: '', by: ['public'], output: z.strictObject({}), idempotent: true, errors: [] },
 } as const satisfies EndpointTable;
 
@@ -39,6 +40,9 @@ function setUp(caller: AnyCaller | undefined = staff) {
     refused: () => {
       throw new CodedError('CALLER_REFUSED', 'Not you.', { why: 'Because.', record: 'r1' });
     },
+    busy: () => {
+      throw new CodedError('LEDGER_BUSY', 'Too much.', {});
+    },
     unlisted: () => {
       throw new CodedError('NO_SUCH_CODE', 'CANARY-Jane Doe', { secret: 'CANARY' });
     },
@@ -53,6 +57,12 @@ const thing = `/things/${'A'.repeat(22)}`;
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 describe('the router refuses', () => {
+  it('what it has no room for, and says when to come back', async () => {
+    const response = await setUp().fetch(new Request(`${base}/busy`));
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+    expect((await setUp().fetch(new Request(`${base}/refused`))).headers.get('retry-after')).toBe(null);
+  });
+
   it.each([
     ['an unknown address', () => new Request(`${base}/nothing`), 404, 'ROUTE_UNKNOWN'],
     ['a trailing slash', () => new Request(`${base}/open/`), 404, 'ROUTE_UNKNOWN'],

@@ -16,7 +16,7 @@ const statusOf = (code: GrpcCode): number => statuses[code] ?? 500;
 
 const asFault = (error: unknown): GatewayFault => (isGatewayFault(error) ? error : new GatewayFault(grpcCode.internal, 'the relay failed', [], { cause: error }));
 
-const refuse = (fault: GatewayFault): Response => new Response(encodeFault(fault), { status: statusOf(fault.code), headers: { 'content-type': PROTOBUF } });
+const refuse = (fault: GatewayFault): Response => new Response(encodeFault(fault), { status: statusOf(fault.code), headers: { 'content-type': PROTOBUF, ...(fault.code === grpcCode.resourceExhausted ? { 'retry-after': '1' } : {}) } });
 
 async function bodyOf(request: Request): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];

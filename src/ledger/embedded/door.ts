@@ -51,12 +51,13 @@ function identify(channel: Channel, creator: Uint8Array): Identity | Refusal {
 
 /** Fabric tells a certificate that its MSP cannot place from one that it knows and does not accept (revoked, no role). */
 function refusedIdentity(creator: Uint8Array, { refused }: Refusal, channel: Channel): Denial {
-  const mspId = mspIdOf(creator);
+  const mspId = claimedMsp(creator);
   const placed = channel.view.members.includes(mspId) && /revoked|must carry exactly one|begins outside/.test(refused);
   return { denied: placed ? 'invalid' : 'unknown', mspId, why: refused };
 }
 
-function mspIdOf(creator: Uint8Array): string {
+/** The organisation that a creator names; empty when it cannot be read. */
+export function claimedMsp(creator: Uint8Array): string {
   try {
     return SerializedIdentity.decode(creator).mspId;
   } catch (error) {

@@ -13,7 +13,7 @@ import { agree, endorse, simulate, type SimulatedResponse } from './endorser.ts'
 import type { Channel } from './channel.ts';
 import { LIFECYCLE } from './lifecycle.ts';
 import type { Peer } from './peer.ts';
-import { candidates, isProposalRefusal, openBytes, openProposal, type Opened } from './proposal-door.ts';
+import { candidates, claimedOrg, isProposalRefusal, openBytes, openProposal, type Opened } from './proposal-door.ts';
 import { endorseFault, evaluateFault, refusalOf } from './refusal.ts';
 import { commitStatus, submit } from './submission.ts';
 import { askSystemContract } from './system-contract.ts';
@@ -74,11 +74,23 @@ async function evaluate(parts: GatewayParts, request: Uint8Array): Promise<Uint8
   if (channel.closed) throw closing();
   const [any] = runsHere(channel, contract) ? candidates(channel, '', targetOrganizations) : [];
   if (any === undefined) throw evaluateFault.noPeers(contract, channelId);
-  const opened = await openProposal(parts, channel, { proposal, signed: signed as SignedProposal });
+  return channel.traffic.turnstile.enter(claimedOrg(channel, proposal), () => evaluateOn(parts, { channel, proposal, signed: signed as SignedProposal, wanted: targetOrganizations, any }));
+}
+
+interface Evaluating {
+  readonly channel: Channel;
+  readonly proposal: ProposalFacts;
+  readonly signed: SignedProposal;
+  readonly wanted: readonly string[];
+  readonly any: Peer;
+}
+
+async function evaluateOn(parts: GatewayParts, { channel, proposal, signed, wanted, any }: Evaluating): Promise<Uint8Array> {
+  const opened = await openProposal(parts, channel, { proposal, signed });
   if (isProposalRefusal(opened)) throw (opened.gone ? evaluateFault.noneLeft : evaluateFault.refused)(refusalOf(any.mspId, opened.refused));
   const known = askSystemContract(opened.channel, opened.proposal);
   if (known !== undefined) return EvaluateResponse.encode({ result: known });
-  const { peer, response } = await simulateOnFirst(parts, opened, peersFor(opened, targetOrganizations) ?? [any]);
+  const { peer, response } = await simulateOnFirst(parts, opened, peersFor(opened, wanted) ?? [any]);
   if (failed(response)) throw evaluateFault.contract(refusalOf(peer.mspId, contractSentence(response)));
   return EvaluateResponse.encode({ result: response.response });
 }
@@ -87,7 +99,11 @@ async function endorseProposal(parts: GatewayParts, request: Uint8Array): Promis
   const { proposedTransaction: signed, endorsingOrganizations } = EndorseRequest.decode(request);
   const proposal = openBytes(signed, { missing: 'the proposed transaction must contain a signed proposal', unreadable: endorseFault.unreadable });
   const { channel, peers } = endorsersFor(parts, proposal, endorsingOrganizations);
-  const opened = await openProposal(parts, channel, { proposal, signed: signed as SignedProposal });
+  return channel.traffic.turnstile.enter(claimedOrg(channel, proposal), () => endorseOn(parts, { channel, proposal, signed: signed as SignedProposal, wanted: endorsingOrganizations, any: peers[0], peers }));
+}
+
+async function endorseOn(parts: GatewayParts, { channel, proposal, signed, wanted: endorsingOrganizations, peers }: Evaluating & { readonly peers: readonly [Peer, ...Peer[]] }): Promise<Uint8Array> {
+  const opened = await openProposal(parts, channel, { proposal, signed });
   if (isProposalRefusal(opened)) {
     const { refused } = opened;
     throw endorsingOrganizations.length > 0 ? endorseFault.further(peers.map((peer) => refusalOf(peer.mspId, refused))) : endorseFault.first([refusalOf(peers[0].mspId, refused)]);

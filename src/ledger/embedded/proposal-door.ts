@@ -5,7 +5,7 @@ import type { SignedProposal } from '../protos/peer.ts';
 import { readProposal, transactionId, type ProposalFacts } from '../transaction.ts';
 import type { GatewayFault } from '../transport.ts';
 import type { Channel } from './channel.ts';
-import { admit, isDenial, type GatewayParts } from './door.ts';
+import { admit, claimedMsp, isDenial, type GatewayParts } from './door.ts';
 import { nativeHash } from './hash.ts';
 import type { Identity } from './msp.ts';
 import type { Peer } from './peer.ts';
@@ -50,6 +50,12 @@ export async function openProposal(parts: GatewayParts, channel: Channel, { prop
   const { txId } = proposal.channelHeader;
   if (channel.store.head.transaction(txId) !== undefined) return { refused: duplicateSentence(txId, proposal.signatureHeader.creator), gone: false };
   return { channel, proposal, creator: answer };
+}
+
+/** In whose queue a proposal waits until its signature is checked: that of the member it names, or the one of all strangers. */
+export function claimedOrg(channel: Channel, { signatureHeader }: ProposalFacts): string {
+  const mspId = claimedMsp(signatureHeader.creator);
+  return channel.view.members.includes(mspId) ? mspId : '';
 }
 
 function headerFault({ channelHeader, signatureHeader, contract, headerContract }: ProposalFacts): string | undefined {

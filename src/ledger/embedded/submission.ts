@@ -51,6 +51,10 @@ export async function submit(parts: GatewayParts, request: Uint8Array): Promise<
     return parts.updateConfig(channel, bytes);
   }
   if (channelHeader.type !== headerType.endorserTransaction) throw ordererFault('BAD_REQUEST', `message of header type ${channelHeader.type} cannot be processed`);
+  return channel.traffic.turnstile.pass(() => order(parts, channel, bytes));
+}
+
+async function order(parts: GatewayParts, channel: Channel, bytes: Uint8Array): Promise<CommittedTransaction> {
   const prepared = await channel.traffic.during(() => prepare(bytes, { channel: channel.name, view: channel.view, known: channel.memo }));
   if (prepared.code === validationCode.BAD_CREATOR_SIGNATURE) throw forbidden(prepared.why);
   const { creator } = prepared;

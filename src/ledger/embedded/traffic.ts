@@ -4,6 +4,7 @@
  * not wait. Cutting at half keeps two cohorts of clients in turn: one is being committed while the other is being signed.
  */
 import type { Scheduler } from '#base/ports.ts';
+import { createTurnstile, type Turnstile } from './turnstile.ts';
 
 /** Upper bound of the wait, in milliseconds. Clients that endorse and never submit cost the others this much at most. */
 const LONGEST_WAIT = 8;
@@ -11,6 +12,8 @@ const LONGEST_WAIT = 8;
 const MOST_EXPECTED = 2_000;
 
 export interface Traffic {
+  /** What bounds the calls of a channel. */
+  readonly turnstile: Turnstile;
   /** Counts a call as on its way until it is settled. */
   during<T>(work: () => Promise<T>): Promise<T>;
   /** An endorsed transaction is expected back, signed. */
@@ -22,6 +25,7 @@ export interface Traffic {
 }
 
 export function createTraffic(): Traffic {
+  const turnstile = createTurnstile();
   const expected = new Set<string>();
   let active = 0;
   let wake: (() => void) | undefined;
@@ -31,6 +35,7 @@ export function createTraffic(): Traffic {
     if (enough()) wake?.();
   };
   return {
+    turnstile,
     during: async (work) => {
       active++;
       try {

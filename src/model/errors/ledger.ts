@@ -20,6 +20,7 @@ export const ledgerErrors = {
   LEDGER_TLS_NEEDED: { status: 500, issue: 'security', exit: 3, sentence: 'The ledger is not served in plaintext beyond this machine.', next: 'Give a certificate and key, or serve on 127.0.0.1.', retry: false },
   LEDGER_TLS_INVALID: { status: 500, issue: 'security', exit: 3, sentence: 'The TLS certificate and key of the ledger cannot be used.', next: 'Give the certificate (with its chain) and its private key, both as PEM.', retry: false },
   LEDGER_TOO_LARGE: { status: 413, issue: 'too-long', exit: 2, sentence: 'The transaction is larger than the ledger takes.', next: 'Send it in parts.', retry: false },
+  LEDGER_BUSY: { status: 503, issue: 'throttled', exit: 5, sentence: 'The ledger has more to do than it can take.', next: 'Send it again after a moment.', retry: true },
   LEDGER_CLOSED: { status: 503, issue: 'transient', exit: 5, sentence: 'The ledger is closing.', next: 'Try again when it runs.', retry: true },
   LEDGER_DISK_FULL: { status: 507, issue: 'no-store', exit: 1, sentence: 'The disk of the ledger is full; the block was not written.', next: 'Free space and try again; reading goes on, and nothing acknowledged is lost.', retry: true },
   LEDGER_CORRUPT: { status: 500, issue: 'exception', exit: 6, sentence: 'The state file of a channel is damaged.', next: 'Restore the file from a copy.', retry: false },

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { isGatewayFault } from '../transport.ts';
+import { createTurnstile } from './turnstile.ts';
+
+const limits = { places: 2, waitingEach: 3, submitted: 4 };
+
+/** Work that ends when it is told to; `started` names what began, in order. */
+function stage() {
+  const started: string[] = [];
+  const ends = new Map<string, () => void>();
+  const work = (name: string) => () => new Promise<string>((resolve) => {
+    started.push(name);
+    ends.set(name, () => resolve(name));
+  });
+  const end = async (name: string): Promise<void> => {
+    ends.get(name)?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { started, work, end };
+}
+
+const codeOf = (call: Promise<unknown>): Promise<unknown> => call.then(() => 'done', (error: unknown) => (isGatewayFault(error) ? [error.code, (JSON.parse(error.message) as { code: string }).code] : error));
+
+describe('the turnstile', () => {
+  it('works on so many calls at once, and on the next when one ends', async () => {
+    const turnstile = createTurnstile(limits);
+    const { started, work, end } = stage();
+    const calls = ['a1', 'a2', 'a3', 'a4'].map((name) => turnstile.enter('A', work(name)));
+    expect([started, turnstile.waiting()]).toEqual([['a1', 'a2'], 2]);
+    await end('a2');
+    expect([started, turnstile.waiting()]).toEqual([['a1', 'a2', 'a3'], 1]);
+    for (const name of ['a1', 'a3', 'a4']) await end(name);
+    expect(await Promise.all(calls)).toEqual(['a1', 'a2', 'a3', 'a4']);
+    expect(turnstile.waiting()).toBe(0);
+  });
+
+  it('refuses what would wait beyond the bound, in gRPC and in our code, and takes it when there is room again', async () => {
+    const turnstile = createTurnstile(limits);
+    const { started, work, end } = stage();
+    for (const name of ['a1', 'a2', 'a3', 'a4', 'a5']) void turnstile.enter('A', work(name));
+    expect(await codeOf(turnstile.enter('A', work('a6')))).toEqual([8, 'LEDGER_BUSY']);
+    expect(turnstile.waiting()).toBe(3);
+    await end('a1');
+    void turnstile.enter('A', work('a7'));
+    for (const name of ['a2', 'a3', 'a4', 'a5']) await end(name);
+    expect(started).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a7']);
+  });
+
+  it('serves organisations in turn, however many calls one of them has waiting', async () => {
+    const turnstile = createTurnstile(limits);
+    const { started, work, end } = stage();
+    for (const name of ['a1', 'a2', 'a3', 'a4', 'a5']) void turnstile.enter('A', work(name));
+    expect(await codeOf(turnstile.enter('A', work('a6')))).toEqual([8, 'LEDGER_BUSY']);
+    for (const name of ['b1', 'b2']) void turnstile.enter('B', work(name));
+    void turnstile.enter('C', work('c1'));
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'c1', 'a4']) await end(name);
+    expect(started).toEqual(['a1', 'a2', 'a3', 'b1', 'c1', 'a4', 'b2', 'a5']);
+  });
+
+  it('lets endorsed transactions past those who wait, counts them, and bounds their number', async () => {
+    const turnstile = createTurnstile(limits);
+    const { started, work, end } = stage();
+    for (const name of ['a1', 'a2', 'a3']) void turnstile.enter('A', work(name));
+    for (const name of ['s1', 's2', 's3', 's4']) void turnstile.pass(work(name));
+    expect(await codeOf(turnstile.pass(work('s5')))).toEqual([8, 'LEDGER_BUSY']);
+    await end('a1');
+    await end('a2');
+    expect(started).toEqual(['a1', 'a2', 's1', 's2', 's3', 's4']);
+    for (const name of ['s1', 's2', 's3']) await end(name);
+    expect(started.at(-1)).toBe('a3');
+  });
+
+  it('gives a place back when the work fails', async () => {
+    const turnstile = createTurnstile({ ...limits, places: 1 });
+    const failing = async (): Promise<never> => {
+      throw new Error('broken');
+    };
+    expect(await Promise.allSettled([turnstile.enter('A', failing), turnstile.enter('A', failing), turnstile.pass(failing)])).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }, { status: 'rejected' }]);
+    expect(await turnstile.enter('A', async () => 'next')).toBe('next');
+  });
+});

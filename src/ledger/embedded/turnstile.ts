@@ -1,0 +1,94 @@
+/**
+ * What a channel does when more is asked than it can do: a bounded number of calls is worked on, a bounded number waits,
+ * the rest is refused at once with LEDGER_BUSY. Each organisation has a queue of its own and they are served in turn, so
+ * that one that floods fills its own queue and nobody else's. Transactions that are endorsed already go past the queues:
+ * work was spent on them, and refusing them would waste it; only their number is bounded.
+ */
+import { GatewayFault, grpcCode } from '../transport.ts';
+import { codedFault } from './refusal.ts';
+
+export interface TurnstileLimits {
+  /** Calls that are worked on at once, transactions on their way into a block included. */
+  readonly places: number;
+  /** Calls of one organisation that wait. */
+  readonly waitingEach: number;
+  /** Endorsed transactions at once, from when they arrive until their block is durable. */
+  readonly submitted: number;
+}
+
+/** Together about what Fabric's gateway takes by default (`peer.limits.concurrency.gatewayService: 500`), for each organisation. */
+export const LIMITS: TurnstileLimits = { places: 128, waitingEach: 384, submitted: 2_000 };
+
+export interface Turnstile {
+  /** Runs a proposal's work when it is its organisation's turn. Faults with RESOURCE_EXHAUSTED when too many wait. */
+  enter<T>(mspId: string, work: () => Promise<T>): Promise<T>;
+  /** Runs the work of an endorsed transaction. Faults with RESOURCE_EXHAUSTED beyond the bound. */
+  pass<T>(work: () => Promise<T>): Promise<T>;
+  /** Calls that wait now. */
+  waiting(): number;
+}
+
+/** Seconds after which a refused caller may try again. */
+export const RETRY_AFTER_SECONDS = 1;
+
+const busy = (): GatewayFault => codedFault(grpcCode.resourceExhausted, { code: 'LEDGER_BUSY', message: 'The ledger has more to do than it can take.', details: { why: 'Too many calls wait already.', next: 'Send it again after a moment.', retryAfterSeconds: RETRY_AFTER_SECONDS } });
+
+type Start = () => void;
+
+export function createTurnstile({ places, waitingEach, submitted }: TurnstileLimits = LIMITS): Turnstile {
+  /** In the order in which they have their turn; an organisation without waiting calls is not in it. */
+  const queues = new Map<string, Start[]>();
+  let entered = 0;
+  let passing = 0;
+  let waiting = 0;
+  const letIn = (): void => {
+    while (entered + passing < places) {
+      const next = queues.entries().next().value;
+      if (next === undefined) return;
+      const [mspId, queue] = next;
+      queues.delete(mspId);
+      const start = queue.shift();
+      // Behind all others: everybody has had a turn before this one has its next.
+      if (queue.length > 0) queues.set(mspId, queue);
+      waiting--;
+      entered++;
+      start?.();
+    }
+  };
+  const takePlace = (mspId: string): Promise<void> | undefined => {
+    if (entered + passing < places && waiting === 0) {
+      entered++;
+      return undefined;
+    }
+    const queue = queues.get(mspId) ?? [];
+    if (queue.length >= waitingEach) throw busy();
+    waiting++;
+    return new Promise((resolve) => {
+      queue.push(resolve);
+      queues.set(mspId, queue);
+    });
+  };
+  return {
+    enter: async (mspId, work) => {
+      const turn = takePlace(mspId);
+      if (turn !== undefined) await turn;
+      try {
+        return await work();
+      } finally {
+        entered--;
+        letIn();
+      }
+    },
+    pass: async (work) => {
+      if (passing >= submitted) throw busy();
+      passing++;
+      try {
+        return await work();
+      } finally {
+        passing--;
+        letIn();
+      }
+    },
+    waiting: () => waiting,
+  };
+}
