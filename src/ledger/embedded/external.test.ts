@@ -102,6 +102,16 @@ describe('the program of a contract', () => {
     server.close();
   });
 
+  it.each([
+    ['thrower', { code: 'PROBE_THREW' }],
+    ['crasher', { code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('the contract broke') } }],
+  ])('that lets an exception out is answered for at once: %s', async (name, expected) => {
+    const other = await startChild({ module: new URL('../conformance/external.test-kit.ts', import.meta.url).href, name });
+    await attach(other.address, { executeMilliseconds: 2_000 });
+    await expect(l.evaluate('a', 'solo', [['get', 'x']])).rejects.toMatchObject(expected);
+    await other.kill();
+  });
+
   it('ends when it breaks, in spite of what fabric-shim does to its process', async () => {
     await attach(child.address);
     await expect(l.evaluate('a', 'solo', [['abandon']])).rejects.toMatchObject({ code: 'LEDGER_CONTRACT_UNREACHABLE' });
