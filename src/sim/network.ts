@@ -78,7 +78,8 @@ export interface OpenDevice {
   close(): Promise<void>;
 }
 
-const CONTRACTS: Readonly<Record<ChannelKind, Chaincode>> = { uic: uicContract, hdc: hdcContract, drc: drcContract, con: conContract };
+/** The program of each kind of channel. */
+export const CONTRACTS: Readonly<Record<ChannelKind, Chaincode>> = { uic: uicContract, hdc: hdcContract, drc: drcContract, con: conContract };
 
 /** Brings the network up on a folder, new or old. */
 export async function openNetwork(options: NetworkOptions): Promise<Network> {
@@ -171,7 +172,8 @@ async function openLedger(options: LedgerSeams, identities: ReadonlyMap<OrgId, K
   for (const channel of channelsOf(members)) {
     const { orgs, peers } = channelOrgs(channel, members);
     const needed = endorsementsNeeded(channel, peers);
-    await ledger.createChannel({ name: channel, orgs: orgs.map((org) => ({ mspId: org, rootCertificate: (identities.get(org) as KeptOrgIdentity).ca.certificate })), peers: [...peers], needed });
+    // A channel that is there keeps its configuration, and with it whoever joined later.
+    if (!ledger.channels().includes(channel)) await ledger.createChannel({ name: channel, orgs: orgs.map((org) => ({ mspId: org, rootCertificate: (identities.get(org) as KeptOrgIdentity).ca.certificate })), peers: [...peers], needed });
     for (const org of peers) {
       const { peerKey } = identities.get(org) as KeptOrgIdentity;
       await ledger.attachPeer({ mspId: org, certificate: peerKey.certificate, privateKeyPkcs8: peerKey.privateKeyPkcs8, channels: [channel] });

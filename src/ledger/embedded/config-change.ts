@@ -1,4 +1,4 @@
-/** The two changes of configuration that organisations make: a new revocation list, and a new member. */
+/** The changes of configuration that organisations make: a new revocation list, a new member, a member less. */
 import { equalBytes, utf8 } from '#base/bytes.ts';
 import { CodedError } from '#base/errors.ts';
 import { parseRevocationList } from '../certificate.ts';
@@ -46,10 +46,12 @@ export interface NewMember {
   readonly peer: boolean;
 }
 
-/** Read and write set that add an organisation; with a peer, it also counts in the endorsement policies. */
-export function memberChange(view: ChannelView, member: NewMember): ConfigSets {
+/** Read and write set that add an organisation; with a peer, it also counts in the endorsement policies. Undefined when it is in with this root. */
+export function memberChange(view: ChannelView, member: NewMember): ConfigSets | undefined {
   const application = view.group.groups.get('Application') as ConfigGroup;
-  if (application.groups.has(member.mspId)) throw new CodedError('LEDGER_CONFIG_REFUSED', `${member.mspId} is a member of the channel already.`, { next: 'Nothing needs to be done.' });
+  const present = application.groups.get(member.mspId);
+  if (present !== undefined && mspConfigOf(present).rootCerts.some((root) => equalBytes(root, utf8(member.rootCertificate)))) return undefined;
+  if (present !== undefined) throw new CodedError('LEDGER_CONFIG_REFUSED', `${member.mspId} is a member of the channel already, with another root.`, { next: 'Choose another id, or remove that one first.' });
   const groups = new Map([...application.groups].map(([name, group]) => [name, bare(group)]));
   groups.set(member.mspId, organisationGroup(member.mspId, member.rootCertificate, member.peer));
   const policies = new Map(application.policies);
@@ -60,6 +62,27 @@ export function memberChange(view: ChannelView, member: NewMember): ConfigSets {
     const needed = before.rule?.nOutOf?.n ?? 1;
     const wider = rolePolicy(needed, [...organisationsOf(before), member.mspId].map((mspId) => ({ mspId, role: mspRole.peer })));
     policies.set('Endorsement', nextPolicy(endorsement, { type: endorsement.policy?.type ?? 1, value: SignaturePolicyEnvelope.encode(wider) }));
+    policies.set('LifecycleEndorsement', nextPolicy(policies.get('LifecycleEndorsement') as ConfigPolicy, lifecyclePolicy(peers).policy as { type: number; value: Uint8Array }));
+  }
+  const writeApplication: ConfigGroup = { version: application.version + 1, groups, values: application.values, policies, modPolicy: application.modPolicy };
+  const within = (group: ConfigGroup): ConfigGroup => bare(view.group, { groups: new Map([['Application', group]]) });
+  return { readSet: within(bare(application)), writeSet: within(writeApplication) };
+}
+
+/** Read and write set that take an organisation out, and its peer out of the endorsement policies. Undefined when it is not in. */
+export function removalChange(view: ChannelView, mspId: string): ConfigSets | undefined {
+  const application = view.group.groups.get('Application') as ConfigGroup;
+  if (!application.groups.has(mspId)) return undefined;
+  const peers = view.peers.filter((peer) => peer !== mspId);
+  if (peers.length === 0) throw new CodedError('LEDGER_CONFIG_REFUSED', `${mspId} runs the last peer of the channel.`, { next: 'A channel without peers can neither be written nor read; leave it as it is.' });
+  const groups = new Map([...application.groups].filter(([name]) => name !== mspId).map(([name, group]) => [name, bare(group)]));
+  const policies = new Map(application.policies);
+  if (view.peers.includes(mspId)) {
+    const endorsement = policies.get('Endorsement') as ConfigPolicy;
+    const before = SignaturePolicyEnvelope.decode(endorsement.policy?.value ?? new Uint8Array(0));
+    const left = organisationsOf(before).filter((name) => name !== mspId);
+    const narrower = rolePolicy(Math.min(before.rule?.nOutOf?.n ?? 1, left.length), left.map((name) => ({ mspId: name, role: mspRole.peer })));
+    policies.set('Endorsement', nextPolicy(endorsement, { type: endorsement.policy?.type ?? 1, value: SignaturePolicyEnvelope.encode(narrower) }));
     policies.set('LifecycleEndorsement', nextPolicy(policies.get('LifecycleEndorsement') as ConfigPolicy, lifecyclePolicy(peers).policy as { type: number; value: Uint8Array }));
   }
   const writeApplication: ConfigGroup = { version: application.version + 1, groups, values: application.values, policies, modPolicy: application.modPolicy };

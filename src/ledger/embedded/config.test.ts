@@ -12,7 +12,7 @@ import { canonicalBytes } from '#base/canonical-json.ts';
 import { utf8 } from '#base/bytes.ts';
 import { newProposal, serialiseIdentity } from '../transaction.ts';
 import { viewOf } from './channel-config.ts';
-import { memberChange, revocationChange } from './config-change.ts';
+import { memberChange, type ConfigSets, revocationChange } from './config-change.ts';
 import { applyUpdate, signUpdate } from './config-update.ts';
 import { genesisConfig } from './genesis.ts';
 import { noKnownEndorsements, prepare } from './prepared.ts';
@@ -153,7 +153,7 @@ describe('revocation judged in the block', () => {
     const config = genesisConfig({ name: 'x', orgs: orgs.map((org) => ({ mspId: org.mspId, rootCertificate: org.ca.certificate })), peers: ['OrgA', 'OrgB'], needed: 1 }, { mspId: 'ORD-test', rootCertificate: orderer.ca.certificate });
     const view = viewOf(config);
     const stranger = await createTestOrg('OrgZ', clock);
-    const sets = memberChange(view, { mspId: 'OrgZ', rootCertificate: stranger.ca.certificate, peer: false });
+    const sets = memberChange(view, { mspId: 'OrgZ', rootCertificate: stranger.ca.certificate, peer: false }) as ConfigSets;
     const attempt = async (...signers: readonly TestIdentity[]) => applyUpdate(view, await signUpdate({ ...sets, channel: 'x', signers: signers.map((one) => one.signer), now: clock.now(), random }), 'x');
     const [a, b] = orgs;
     await expect(attempt(a.admin)).rejects.toMatchObject({ code: 'LEDGER_CONFIG_REFUSED' });
@@ -185,7 +185,11 @@ describe('a new member', () => {
       stop.abort();
     }
     await ledger.replay('pair');
-    await expect(ledger.addOrganisation({ channel: 'pair', mspId: 'OrgC', rootCertificate: orgs.c.ca.certificate, peer: true, signers: [orgs.a.admin.signer, orgs.b.admin.signer] })).rejects.toMatchObject({ code: 'LEDGER_CONFIG_REFUSED' });
+    const height = ledger.height('pair');
+    const again = { channel: 'pair', mspId: 'OrgC', peer: true, signers: [orgs.a.admin.signer, orgs.b.admin.signer] };
+    await ledger.addOrganisation({ ...again, rootCertificate: orgs.c.ca.certificate });
+    expect(ledger.height('pair')).toBe(height);
+    await expect(ledger.addOrganisation({ ...again, rootCertificate: orgs.a.ca.certificate })).rejects.toMatchObject({ code: 'LEDGER_CONFIG_REFUSED' });
     await ledger.close();
   });
 

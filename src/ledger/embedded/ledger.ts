@@ -27,7 +27,7 @@ import { checkChannelConfig, memberOf, type ChannelConfig, type ChannelView } fr
 import { isChannelFile } from './channel-file.ts';
 import { openChannelStore, type ChannelStore } from './channel-store.ts';
 import { lockFolder } from './folder-lock.ts';
-import { memberChange, revocationChange, type ConfigSets, type NewMember } from './config-change.ts';
+import { memberChange, removalChange, revocationChange, type ConfigSets, type NewMember } from './config-change.ts';
 import { applyUpdate, signUpdate } from './config-update.ts';
 import { agree, endorse, simulate } from './endorser.ts';
 import { makeFolder, syncFolder } from './folder-sync.ts';
@@ -96,6 +96,8 @@ export interface EmbeddedLedger {
   updateCrl(change: CrlChange): Promise<void>;
   /** Adds an organisation to a channel, signed by operators of most members. Throws LEDGER_CONFIG_REFUSED. */
   addOrganisation(change: MemberChange): Promise<void>;
+  /** Takes an organisation out of a channel, signed as above; its messages are refused from that block on. Throws LEDGER_CONFIG_REFUSED. */
+  removeOrganisation(change: { readonly channel: string; readonly mspId: string; readonly signers: readonly LedgerSigner[] }): Promise<void>;
   transport(): GatewayTransport;
   channels(): readonly string[];
   /** Number of blocks. Throws LEDGER_CHANNEL_UNKNOWN. */
@@ -138,6 +140,7 @@ export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promis
     deploy: (deployment) => engine.deploy(deployment),
     updateCrl: ({ channel, mspId, crl, signer }) => engine.changeConfig(channel, [signer], (view) => revocationChange(view, mspId, crl)),
     addOrganisation: ({ channel, signers, ...member }) => engine.changeConfig(channel, signers, (view) => memberChange(view, member)),
+    removeOrganisation: ({ channel, signers, mspId }) => engine.removeOrganisation(channel, signers, mspId),
     transport: () => engine.gateway,
     channels: () => [...engine.channels.keys()].sort(),
     height: (name) => engine.require(name).height,
@@ -245,6 +248,12 @@ class Engine {
     const payload = this.#configPayload(name, { config: applyUpdate(view, update, name), lastUpdate: Envelope.decode(update) });
     const bytes = Envelope.encode({ payload, signature: await this.#orderer.sign(payload) });
     return channel.submit(await prepare(bytes, { channel: name, view, known: channel.memo }));
+  }
+
+  /** Its peer endorses no more, whatever key this process still holds. */
+  async removeOrganisation(name: string, signers: readonly LedgerSigner[], mspId: string): Promise<void> {
+    await this.changeConfig(name, signers, (view) => removalChange(view, mspId));
+    this.require(name).peers.delete(mspId);
   }
 
   attachPeer({ channels, ...parts }: PeerParts): void {
