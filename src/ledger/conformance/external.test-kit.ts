@@ -3,11 +3,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { CodedError } from '#base/errors.ts';
 import { silentLog } from '#base/ports.ts';
 import { realScheduler } from '#sim/seams.ts';
 import { externalChaincode, type ExternalChaincode, type ExternalChaincodeOptions } from '../embedded/external-chaincode.ts';
-import type { Chaincode } from '../stub.ts';
 
 export const PACKAGE_ID = `probe_1.0:${'5c'.repeat(32)}`;
 
@@ -46,10 +44,6 @@ export async function startChild({ module, name, port, env = {} }: { readonly mo
     },
   };
 }
-
-/** Contracts that do not keep to the port: one lets an exception out, one a plain error. */
-export const thrower: Chaincode = { Invoke: () => Promise.reject(new CodedError('PROBE_THREW', 'The contract let its exception out.', { next: 'Nothing.' })) };
-export const crasher: Chaincode = { Invoke: () => Promise.reject(new Error('the contract broke')) };
 
 /** The ledger's end of a contract in another process. */
 export const external = (address: string, options: Partial<ExternalChaincodeOptions> = {}): ExternalChaincode => externalChaincode({ address, packageId: PACKAGE_ID, scheduler: realScheduler, log: silentLog, ...options });

@@ -106,7 +106,7 @@ describe('the program of a contract', () => {
     ['thrower', { code: 'PROBE_THREW' }],
     ['crasher', { code: 'LEDGER_ENDORSEMENT_FAILED', details: { why: expect.stringContaining('the contract broke') } }],
   ])('that lets an exception out is answered for at once: %s', async (name, expected) => {
-    const other = await startChild({ module: new URL('../conformance/external.test-kit.ts', import.meta.url).href, name });
+    const other = await startChild({ module: new URL('../conformance/broken.test-kit.ts', import.meta.url).href, name });
     await attach(other.address, { executeMilliseconds: 2_000 });
     await expect(l.evaluate('a', 'solo', [['get', 'x']])).rejects.toMatchObject(expected);
     await other.kill();
