@@ -79,7 +79,7 @@ describe('malformed input', () => {
 
   it.each(cases)('of $kind.$name is refused: other type, unknown field, each field missing or of another type', async ({ kind, name }) => {
     const good = inputs[kind][name] as Record<string, unknown>;
-    const optional = name === 'propose' ? ['member'] : [];
+    const optional = name === 'propose' ? ['member', 'org'] : [];
     const bad: readonly unknown[] = [
       null, [], 'text', 7, { ...good, extra: 1 },
       ...Object.keys(good).filter((field) => !optional.includes(field)).map((field) => Object.fromEntries(Object.entries(good).filter(([key]) => key !== field))),

@@ -7,7 +7,7 @@ import { fromBase64url, toBase64url } from '#base/bytes.ts';
 import { compareKeys } from '#ledger/key-order.ts';
 import { emptyRoot, nextRoot } from '#ledger/state-root.ts';
 import type { ContractStub, StateEntry } from '#ledger/stub.ts';
-import type { Member } from '#model/con.ts';
+import type { Member, Standing } from '#model/con.ts';
 import type { Digest, OrgId } from '#model/ids.ts';
 import { STATE_FORMAT, type FreezeState, type ImportState, type MoveState, type StateRow } from '#model/move.ts';
 import { channelOrgs, CON, type ChannelKind } from '#model/orgs.ts';
@@ -69,12 +69,16 @@ const writeMove = (stub: ContractStub, move: MoveState): Promise<void> => writeS
 /** Who runs a peer here: as CON says, and on CON itself as its own state says. A directory that is still on its way in says nothing. */
 async function peersOf({ stub, channel }: Transaction, kind: ChannelKind): Promise<readonly OrgId[]> {
   const members: OrgId[] = [];
-  if (kind === 'con') for await (const row of rowsUnder<Member>(stub, ['member'])) members.push(row.value.org);
-  else {
+  if (kind === 'con') {
+    const left = new Set<string>();
+    for await (const row of rowsUnder<{ readonly standing: Standing }>(stub, ['standing'])) if (row.value.standing === 'left') left.add(row.attributes[0] as string);
+    for await (const row of rowsUnder<Member>(stub, ['member'])) if (!left.has(row.value.org)) members.push(row.value.org);
+  } else {
     const there = (await evaluateElsewhere(stub, { contract: 'con', channel: CON, name: 'getMove', input: {} })) as unknown as Output<'con', 'getMove'>;
     if (there.move.import?.sealed === false) throw codedRefusal(refuse('CHANNEL_IMPORTING', { channel: CON }));
     const directory = (await evaluateElsewhere(stub, { contract: 'con', channel: CON, name: 'getMembers', input: {} })) as unknown as Output<'con', 'getMembers'>;
-    members.push(...directory.members.map((member) => member.org));
+    const left = directory.standings.filter((one) => one.standing === 'left').map((one) => one.org);
+    members.push(...directory.members.map((member) => member.org).filter((org) => !left.includes(org)));
   }
   return channelOrgs(channel, members).peers;
 }

@@ -12,7 +12,7 @@ export const OBJECT_TYPES = [
   // DRC.
   'duo-slot', 'settled', 'slot', 'slot-writer', 'statement', 'statement-head', 'template', 'unsettled',
   // CON.
-  'accepted', 'checkpoint', 'checkpoint-root', 'directory', 'member', 'proposal',
+  'accepted', 'checkpoint', 'checkpoint-root', 'directory', 'member', 'proposal', 'standing',
 ] as const;
 
 export type ObjectType = (typeof OBJECT_TYPES)[number];

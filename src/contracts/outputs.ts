@@ -1,6 +1,6 @@
 /** What each transaction answers, by channel kind. Transactions without an answer of their own say `done`. */
 import { z } from 'zod';
-import { CheckpointState, Member, ProposalState } from '#model/con.ts';
+import { CheckpointState, Member, ProposalState, Standings } from '#model/con.ts';
 import { SlotPhase, SlotState, Statement, TemplateState } from '#model/drc.ts';
 import { AccessHeadState, AnchorState, AnchorsPage, OrderState, SubjectState } from '#model/hdc.ts';
 import { RecordId, SlotTag } from '#model/ids.ts';
@@ -63,8 +63,8 @@ export const drcOutputs = {
 
 export const conOutputs = {
   found: done,
-  /** `version` counts changes of the directory. */
-  getMembers: z.strictObject({ version: z.int(), members: z.array(Member).readonly() }).readonly(),
+  /** `version` counts changes of the directory. `standings`: members that are suspended or have left. */
+  getMembers: z.strictObject({ version: z.int(), members: z.array(Member).readonly(), standings: Standings }).readonly(),
   updateMember: done,
   propose: ProposalState,
   vote: ProposalState,

@@ -19,8 +19,13 @@ export const Member = z
   .readonly();
 export type Member = z.infer<typeof Member>;
 
-export const ProposalKind = z.enum(['member', 'template', 'algorithm']);
+/** `suspension`, `reinstatement` and `removal` are about a member's voice; its entry stays, so that its patients still find their records. */
+export const ProposalKind = z.enum(['member', 'template', 'algorithm', 'suspension', 'reinstatement', 'removal']);
 export type ProposalKind = z.infer<typeof ProposalKind>;
+export const Standing = z.enum(['suspended', 'left']);
+export type Standing = z.infer<typeof Standing>;
+export const Standings = z.array(z.strictObject({ org: OrgId, standing: Standing }).readonly()).readonly();
+
 export const ProposalId = z.string().regex(/^[a-z][a-z0-9-]{2,80}$/);
 
 export const conInputs = {
@@ -29,8 +34,8 @@ export const conInputs = {
   getMembers: z.strictObject({}).readonly(),
   /** A member may change its own name, URL and key; never its id or root. */
   updateMember: z.strictObject({ name: z.string().min(2).max(80), url: z.url(), hpkePublicKey: HpkePublicKey }).readonly(),
-  /** `digest`: SHA-256 of the canonical JSON of what is voted on; `member` is required for kind member. */
-  propose: z.strictObject({ id: ProposalId, kind: ProposalKind, digest: Digest, title: z.string().min(3).max(200), member: Member.optional(), deadline: Instant }).readonly(),
+  /** `digest`: SHA-256 of the canonical JSON of what is voted on; `member` is required for kind member, `org` for those about a member's voice (digest of `{id, kind, org}`). */
+  propose: z.strictObject({ id: ProposalId, kind: ProposalKind, digest: Digest, title: z.string().min(3).max(200), member: Member.optional(), org: OrgId.optional(), deadline: Instant }).readonly(),
   vote: z.strictObject({ id: ProposalId, choice: z.enum(['yes', 'no']) }).readonly(),
   getProposal: z.strictObject({ id: ProposalId }).readonly(),
   /** Read across channels by DRC: true only after acceptance. */
@@ -50,6 +55,7 @@ export const ProposalState = z
     digest: Digest,
     title: z.string(),
     member: Member.optional(),
+    org: OrgId.optional(),
     deadline: Instant,
     by: OrgId,
     /** Members when it was proposed: the electorate. */

@@ -1,6 +1,6 @@
 import type { ErrorRow } from '../errors.ts';
 
-/** Codes of moving from one ledger to another, wherever they arise. */
+/** Codes of moving from one ledger to another and of losing one's voice, wherever they arise. */
 export const moveErrors = {
   CHANNEL_FROZEN: { status: 409, issue: 'business-rule', exit: 4, sentence: 'The channel is frozen: its state is moving to another ledger, and nothing is written here any more.', next: 'Use the ledger that the channel moved to.', retry: false },
   CHANNEL_IMPORTING: { status: 409, issue: 'business-rule', exit: 4, sentence: 'The channel is taking in a state from another ledger and is not live yet.', next: 'Wait until every organisation with a peer has sealed the import.', retry: true },
@@ -14,4 +14,5 @@ export const moveErrors = {
   STATE_ROOT_DIFFERS: { status: 409, issue: 'invariant', exit: 6, sentence: 'The state that was taken in is not the state that was announced.', next: 'Do not use this channel; find out who changed what, then import into a new one.', retry: false },
   MOVE_TARGET_OTHER: { status: 409, issue: 'conflict', exit: 3, sentence: 'A channel of the target is not made like the source.', next: 'Correct the configuration of the target, then go on.', retry: false },
   ARCHIVE_BROKEN: { status: 500, issue: 'invariant', exit: 6, sentence: 'The archive of a channel is not what its chain says.', next: 'Take the archive of another member, or write it again from the source.', retry: false },
+  MEMBER_SILENT: { status: 403, issue: 'forbidden', exit: 4, sentence: 'The caller\'s organisation is suspended or has left the consortium.', next: 'Ask a member to propose its reinstatement.', retry: false },
 } as const satisfies Record<string, ErrorRow>;

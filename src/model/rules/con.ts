@@ -1,5 +1,5 @@
 /** Rules of the consortium channel: founding, votes, admission, checkpoints. */
-import type { CheckpointState, Member, ProposalKind, ProposalState } from '../con.ts';
+import type { CheckpointState, Member, ProposalKind, ProposalState, Standing } from '../con.ts';
 import type { ChannelName, Digest, Instant, OrgId } from '../ids.ts';
 import { ChannelKind, channelOrgs } from '../orgs.ts';
 import { decideDistinct } from './hdc.ts';
@@ -17,6 +17,45 @@ export function decideFound({ members, caller, founded }: { readonly members: re
 /** Only members act on CON. */
 export function decideMember(caller: OrgId, members: readonly OrgId[]): Verdict {
   return members.includes(caller) ? ALLOW : refuse('NOT_MEMBER');
+}
+
+/** Members that are suspended or have left keep their entry, not their voice. */
+export function decideStanding(standing: Standing | undefined): Verdict {
+  return standing === undefined ? ALLOW : refuse('MEMBER_SILENT', { standing });
+}
+
+/** What a vote about a member's voice presupposes: suspended from present, reinstated from suspended, removed from either. */
+const STANDING_BEFORE: Readonly<Record<string, readonly (Standing | undefined)[]>> = { suspension: [undefined], reinstatement: ['suspended'], removal: [undefined, 'suspended'] };
+
+/** The standing after an accepted vote; undefined is a member with a voice. */
+export function standingAfter(kind: ProposalKind): Standing | undefined {
+  return kind === 'suspension' ? 'suspended' : kind === 'removal' ? 'left' : undefined;
+}
+
+export const isAboutVoice = (kind: ProposalKind): boolean => Object.hasOwn(STANDING_BEFORE, kind);
+
+export interface VoiceQuestion {
+  readonly kind: ProposalKind;
+  readonly org: OrgId | undefined;
+  readonly digest: Digest;
+  /** SHA-256 of the canonical JSON of `{id, kind, org}`: the same is voted on anew under another id. */
+  readonly expected: Digest | undefined;
+  readonly members: readonly OrgId[];
+  readonly standing: Standing | undefined;
+}
+
+/** The part of a proposal that is about a member's voice; ALLOW for all other kinds. */
+export function decideVoiceProposal({ kind, org, digest, expected, members, standing }: VoiceQuestion): Verdict {
+  if (isAboutVoice(kind) !== (org !== undefined)) return refuse('INPUT_INVALID', { path: 'org', problem: org === undefined ? 'missing' : 'unexpected' });
+  if (org === undefined) return ALLOW;
+  if (digest !== expected) return refuse('INPUT_INVALID', { path: 'digest', problem: 'not that of id, kind and organisation' });
+  if (!members.includes(org)) return refuse('NOT_MEMBER');
+  return mayFollow(kind, standing) ? ALLOW : refuse('PROPOSAL_DECIDED');
+}
+
+/** Asked again when a vote is accepted: another may have been accepted meanwhile, and whoever left is not brought back by an old one. */
+export function mayFollow(kind: ProposalKind, standing: Standing | undefined): boolean {
+  return STANDING_BEFORE[kind]?.includes(standing) === true;
 }
 
 export interface ProposeQuestion {
