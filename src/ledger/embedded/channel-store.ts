@@ -2,14 +2,16 @@
  * One channel in one SQLite file. Blocks, transaction index, state, history, hashes and private values change together,
  * in one durable transaction per block (WAL, `synchronous=FULL`): after a crash either all of a block is there or nothing.
  */
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { utf8 } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
 import { digestOf } from './block-digest.ts';
 import { openWriter } from './channel-file.ts';
+import { syncFolder } from './folder-sync.ts';
 import { noBugs, type PlantedBugs } from './planted.ts';
 import { createStateReader, type StateReader } from './state-reader.ts';
-import { storeError, type Where } from './store-error.ts';
+import { folderError, storeError, type Where } from './store-error.ts';
 import type { UpdateBatch } from './update-batch.ts';
 
 export interface NewBlock {
@@ -94,13 +96,7 @@ export interface ChannelStoreOptions {
 /** Opens or creates the file. Throws LEDGER_CORRUPT, LEDGER_STORAGE, LEDGER_FILE_VERSION. */
 export function openChannelStore({ channel, file, durable, maxBytes, checkpointPages, planted = noBugs }: ChannelStoreOptions): ChannelStore {
   const where = { channel, file };
-  const guarded = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw storeError(error, where);
-    }
-  };
+  const guarded = guardedBy(where);
   const writer = guarded(() => openWriter(file, durable));
   if (maxBytes !== undefined) writer.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
   if (checkpointPages !== undefined) writer.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);
@@ -113,6 +109,7 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
   };
   const head = rememberingPolicies(createStateReader(writer, where));
   const generations = createGenerations(where);
+  const settle = durable ? createSettling(writer, { where, guarded, planted }) : () => undefined;
   let halted: CodedError | undefined;
   const write = (block: NewBlock): void => guarded(() => {
     writer.exec('BEGIN IMMEDIATE');
@@ -131,6 +128,7 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
   const append = (block: NewBlock): void => {
     if (halted !== undefined) throw halted;
     generations.retire();
+    settle();
     if (planted.has('lower-height')) forgetFrom(run, block.number);
     else guardNumber(block, { height: head.height(), where });
     try {
@@ -153,6 +151,41 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
       writer.close();
     },
   };
+}
+
+type Guarded = <T>(work: () => T) => T;
+
+const guardedBy = (where: Where): Guarded => (work) => {
+  try {
+    return work();
+  } catch (error) {
+    throw folderError(storeError(error, where), dirname(where.file));
+  }
+};
+
+/**
+ * Only what is in the file itself counts: a log that an earlier process could not sync reads well from the system's cache
+ * and may be on no disk. So it is folded into the file and emptied, and the names beside it are synced, before a block is
+ * put on top. Done at once; on a full disk, which can still be read, by the returned function. Throws LEDGER_STORAGE.
+ */
+function createSettling(writer: DatabaseSync, { where, guarded, planted }: { readonly where: Where; readonly guarded: Guarded; readonly planted: PlantedBugs }): () => void {
+  let settled = false;
+  const settle = (): void => guarded(() => {
+    if (settled) return;
+    const { busy } = writer.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
+    if (busy !== 0) throw new CodedError('LEDGER_DISK_FULL', `The log of channel ${where.channel} could not be folded into its file when it was opened.`, { why: 'The disk was full, and there are readers now.', next: 'Try again, or start the ledger again.', ...where });
+    if (!planted.has('no-folder-sync')) syncFolder(dirname(where.file));
+    settled = true;
+  });
+  try {
+    settle();
+  } catch (error) {
+    if (!isCoded(error, 'LEDGER_DISK_FULL')) {
+      writer.close();
+      throw error;
+    }
+  }
+  return settle;
 }
 
 /** The head's answers about key policies change with blocks only. */

@@ -154,7 +154,10 @@ export class Channel {
   /** Of a channel that halted while it wrote these, nobody can say whether the block reached the disk. */
   #refuse(waiting: readonly Waiting[], error: unknown): void {
     const halted = this.store.halted();
-    if (halted !== undefined) this.#parts.log('error', 'ledger.channel.halted', { channel: this.name, height: this.#height, code: halted.code });
+    if (halted !== undefined) {
+      this.#parts.log('error', 'ledger.channel.halted', { channel: this.name, height: this.#height, code: halted.code });
+      for (const watcher of this.#watchers) watcher();
+    }
     for (const { prepared: { txId }, reject } of waiting) {
       reject(halted === undefined ? error : new CodedError('LEDGER_OUTCOME_UNKNOWN', 'The block with the transaction was being written when the disk failed.', { why: 'What the disk holds is not known.', next: 'When the ledger runs again, ask for the status of the transaction before sending it again.', channel: this.name, txId }, { cause: error }));
     }

@@ -5,15 +5,16 @@ import { CodedError } from '#base/errors.ts';
 
 /** Takes the folder; the returned function gives it back. Throws LEDGER_IN_USE, LEDGER_STORAGE. */
 export function lockFolder(folder: string): () => void {
-  const lock = new DatabaseSync(join(folder, 'ledger.lock'), { timeout: 0 });
+  let lock: DatabaseSync | undefined;
   try {
-    lock.exec('BEGIN EXCLUSIVE');
+    const held = (lock = new DatabaseSync(join(folder, 'ledger.lock'), { timeout: 0 }));
+    held.exec('BEGIN EXCLUSIVE');
+    return () => held.close();
   } catch (cause) {
-    lock.close();
+    lock?.close();
     if (!isBusy(cause)) throw new CodedError('LEDGER_STORAGE', 'The lock file of the ledger cannot be used.', { why: 'SQLite cannot read or write it.', next: 'Look at the disk and the rights on the folder.', folder }, { cause });
     throw new CodedError('LEDGER_IN_USE', 'Another process has this ledger open.', { why: 'A ledger folder has one writer.', next: 'Stop the other process, or reach it over gRPC or HTTP.', folder }, { cause });
   }
-  return () => lock.close();
 }
 
 /** SQLITE_BUSY: somebody else has it. Anything else is the disk's fault. */

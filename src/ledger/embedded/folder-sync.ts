@@ -5,6 +5,7 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { folderError } from './store-error.ts';
 
 /** Makes the names in a folder durable. Throws what the system says. */
 export function syncFolder(folder: string): void {
@@ -18,8 +19,16 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Makes a folder and what leads to it; their names are durable when it returns. */
+/** Makes a folder and what leads to it; their names are durable when it returns. Throws LEDGER_STORAGE, LEDGER_DISK_FULL. */
 export function makeFolder(folder: string, sync = syncFolder): void {
+  try {
+    make(folder, sync);
+  } catch (cause) {
+    throw folderError(cause, folder);
+  }
+}
+
+function make(folder: string, sync: typeof syncFolder): void {
   const first = mkdirSync(folder, { recursive: true });
   if (first === undefined) return;
   for (let made = resolve(folder); ; made = dirname(made)) {

@@ -46,8 +46,9 @@ function replace(path: string, text: string): void {
 export function channelsIn(folder: string): ReadonlySet<string> {
   try {
     return new Set(readFileSync(join(folder, NAME), 'utf8').split('\n').filter((line) => line !== ''));
-  } catch {
-    // No list yet: the folder is new, or older than such lists.
-    return new Set();
+  } catch (cause) {
+    // No list yet: the folder is new, or older than such lists. A list that cannot be read is none that may be replaced.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
+    throw new CodedError('LEDGER_STORAGE', 'The list of channels cannot be read.', { why: String((cause as NodeJS.ErrnoException).code), next: 'Look at the disk and the rights on the folder.', file: join(folder, NAME) }, { cause });
   }
 }

@@ -39,6 +39,7 @@ import { commitCall, definitionArgs, LIFECYCLE, sameDefinition, type CollectionS
 import { createPeer, type Peer } from './peer.ts';
 import { noBugs, type PlantedBugs } from './planted.ts';
 import { prepare } from './prepared.ts';
+import { folderError } from './store-error.ts';
 import { newBatch, nextCommitHash } from './update-batch.ts';
 
 export interface OrdererParts {
@@ -132,7 +133,7 @@ export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promis
   } catch (error) {
     await engine.close();
     unlock();
-    throw error;
+    throw folderError(error, folder);
   }
   return {
     createChannel: async (config) => engine.createChannel(config),
@@ -184,13 +185,22 @@ class Engine {
   openExisting(): void {
     missChannels(this.#folder);
     for (const file of readdirSync(this.#folder)) {
-      if (file.endsWith('.sqlite') && isChannelFile(join(this.#folder, file))) this.#start(this.#openStore(file.slice(0, -'.sqlite'.length)));
+      if (file.endsWith('.sqlite') && isChannelFile(join(this.#folder, file))) this.#startOrClose(this.#openStore(file.slice(0, -'.sqlite'.length)));
     }
   }
 
   #openStore(channel: string): ChannelStore {
     const { maxBytesPerChannel: maxBytes, checkpointPages } = this.#options;
     return openChannelStore({ channel, file: join(this.#folder, `${channel}.sqlite`), durable: this.#durable, planted: this.#planted, ...(maxBytes === undefined ? {} : { maxBytes }), ...(checkpointPages === undefined ? {} : { checkpointPages }) });
+  }
+
+  #startOrClose(store: ChannelStore): void {
+    try {
+      this.#start(store);
+    } catch (error) {
+      store.close();
+      throw error;
+    }
   }
 
   #start(store: ChannelStore): void {
@@ -204,17 +214,30 @@ class Engine {
     checkChannelConfig(config);
     const text = utf8(canonicalJson({ ...config, orgs: config.orgs.map((org) => ({ ...org })) }));
     const existing = this.channels.get(config.name);
-    if (existing !== undefined) {
-      const first = existing.store.fact(FIRST_CONFIG);
-      // A channel that was rebuilt from its blocks has no such note; its first block says the same.
-      if (first === undefined ? beganWith(existing.store.head.block(0), config, this.#options.orderer) : Buffer.compare(first, text) === 0) return;
-      throw new CodedError('LEDGER_CHANNEL_EXISTS', `The channel ${config.name} exists with another configuration.`, { why: 'A channel is created once; later changes are configuration blocks.', next: 'Use the first configuration, or another name.', channel: config.name });
-    }
+    if (existing !== undefined) return this.#sameAsFirst(existing.store, config, text);
     const store = this.#openStore(config.name);
+    try {
+      // Block 0 may be there from an attempt that failed after it.
+      if (store.head.height() > 0) this.#sameAsFirst(store, config, text);
+      else this.#appendGenesis(store, config, text);
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+    this.#startOrClose(store);
+  }
+
+  #sameAsFirst(store: ChannelStore, config: ChannelConfig, text: Uint8Array): void {
+    const first = store.fact(FIRST_CONFIG);
+    // A channel that was rebuilt from its blocks has no such note; its first block says the same.
+    if (first === undefined ? beganWith(store.head.block(0), config, this.#options.orderer) : Buffer.compare(first, text) === 0) return;
+    throw new CodedError('LEDGER_CHANNEL_EXISTS', `The channel ${store.channel} exists with another configuration.`, { why: 'A channel is created once; later changes are configuration blocks.', next: 'Use the first configuration, or another name.', channel: store.channel });
+  }
+
+  #appendGenesis(store: ChannelStore, config: ChannelConfig, text: Uint8Array): void {
     const ordered = genesisBlock(Envelope.encode({ payload: this.#configPayload(config.name, { config: genesisConfig(config, this.#options.orderer), lastUpdate: undefined }) }));
     const commitHash = nextCommitHash(new Uint8Array(0), new Uint8Array([validationCode.VALID]), newBatch(), nativeHash);
     store.append({ number: 0, hash: ordered.hash, bytes: sealBlock(ordered, [validationCode.VALID], commitHash), commitHash, transactions: [], batch: newBatch(), lifetimes: new Map(), facts: new Map([[FIRST_CONFIG, text]]) });
-    this.#start(store);
   }
 
   #configPayload(channelId: string, envelope: Of<typeof ConfigEnvelope>): Uint8Array {

@@ -17,6 +17,8 @@ export interface Inode {
   /** What is on the disk for certain. */
   data: Uint8Array;
   pending: readonly Pending[];
+  /** What processes read, as long as the power is on. */
+  cache: Uint8Array;
 }
 
 /** A change of names that no sync of its folder covers yet. */
@@ -59,6 +61,16 @@ export function createDisk(): Disk {
     inode.data = withChanges(inode, (one) => one.at < begun);
     inode.pending = inode.pending.filter((one) => one.at >= begun);
   };
+  // What Linux does: pages that could not be written count as clean, stay readable, and are not tried again (fsync(2), "EIO").
+  const drop = (path: string, begun: number): void => {
+    const inode = names.get(path);
+    if (inode !== undefined) inode.pending = inode.pending.filter((one) => one.at >= begun);
+  };
+  const note = (path: string, change: Pending): void => {
+    const inode = fileAt(path);
+    inode.pending = [...inode.pending, change];
+    inode.cache = changed(inode.cache, change);
+  };
   return {
     names,
     get pendingNames() {
@@ -70,18 +82,15 @@ export function createDisk(): Disk {
     apply: (operation, at) => {
       if (operation.kind === 'say') return;
       if (operation.kind === 'sync') return sync(operation.path, operation.begun);
-      if (operation.kind === 'write') {
-        const inode = fileAt(operation.path);
-        inode.pending = [...inode.pending, { at, kind: 'write', offset: operation.offset, bytes: operation.bytes }];
-      } else if (operation.kind === 'truncate') {
-        const inode = fileAt(operation.path);
-        inode.pending = [...inode.pending, { at, kind: 'truncate', size: operation.size }];
-      } else if (operation.kind === 'create') {
-        const inode: Inode = { folder: operation.folder, path: operation.path, data: new Uint8Array(0), pending: [] };
+      if (operation.kind === 'sync-failed') return drop(operation.path, operation.begun);
+      if (operation.kind === 'write') note(operation.path, { at, kind: 'write', offset: operation.offset, bytes: operation.bytes });
+      else if (operation.kind === 'truncate') note(operation.path, { at, kind: 'truncate', size: operation.size });
+      else if (operation.kind === 'create') {
+        const inode: Inode = { folder: operation.folder, path: operation.path, data: new Uint8Array(0), pending: [], cache: new Uint8Array(0) };
         names.set(operation.path, inode);
         change(at, { path: operation.path, inode });
       } else if (operation.kind === 'unlink') {
-        if (operation.path.endsWith('-wal')) stale = Uint8Array.from(withChanges(fileAt(operation.path), () => true));
+        if (operation.path.endsWith('-wal')) stale = Uint8Array.from(fileAt(operation.path).cache);
         names.delete(operation.path);
         change(at, { path: operation.path });
       } else {
@@ -112,9 +121,27 @@ function rename(map: Map<string, Inode>, { path, inode, gone }: NameChange): voi
 
 const endOf = (change: Pending): number => (change.kind === 'write' ? change.offset + change.bytes.length : change.size);
 
-/** The file with those of its pending changes that survive, whole and in order. */
+/** In place where it can be: nobody else has the bytes. */
+function changed(cache: Uint8Array, change: Pending): Uint8Array {
+  const end = endOf(change);
+  if (change.kind === 'truncate' && end <= cache.length) return cache.slice(0, end);
+  let out = cache;
+  if (end > cache.length) {
+    const room = cache.byteOffset === 0 && cache.buffer.byteLength >= end ? cache.buffer : new ArrayBuffer(Math.max(65_536, end * 2));
+    out = new Uint8Array(room, 0, end);
+    if (room !== cache.buffer) out.set(cache);
+  }
+  if (change.kind === 'write') out.set(change.bytes, change.offset);
+  return out;
+}
+
+/**
+ * The file with those of its pending changes that survive, whole and in order. A file system cuts a file in one step of
+ * its journal and gives what comes after other blocks: where a cut did not survive, what was written after it is not seen.
+ */
 export function withChanges({ data, pending }: Inode, survives: (change: Pending) => boolean): Uint8Array {
-  const surviving = pending.filter(survives);
+  const lostCut = pending.find((one) => one.kind === 'truncate' && one.size < data.length && !survives(one));
+  const surviving = pending.filter((one) => survives(one) && (lostCut === undefined || one.at < lostCut.at));
   const longest = surviving.reduce((most, one) => Math.max(most, endOf(one)), data.length);
   const out = new Uint8Array(longest);
   out.set(data);
@@ -140,43 +167,59 @@ export function tornAt(inode: Inode, at: number, [from, to]: readonly [number, n
   return out;
 }
 
-/** Every version that each unit (sector or page of the cache) of a file has had since it was last durable, oldest first, and every size. */
+/** Every version that each unit (sector or page of the cache) of a file has had since it was last durable or cut, oldest first, and every size. */
 export interface Versions {
   readonly unit: number;
+  /** What was there before the first of them. */
+  readonly base: Uint8Array;
   readonly units: ReadonlyMap<number, readonly Uint8Array[]>;
   readonly sizes: readonly number[];
 }
 
-export function versionsOf({ data, pending }: Inode, unit: number): Versions {
-  const longest = pending.reduce((most, one) => Math.max(most, endOf(one)), data.length);
-  const now = new Uint8Array(Math.ceil(longest / unit) * unit);
-  now.set(data);
-  const units = new Map<number, Uint8Array[]>();
-  const sizes = [data.length];
+/** One for each time that the file was cut, and one for before. */
+export function versionsOf({ data, pending }: Inode, unit: number): readonly Versions[] {
+  const rounds: Pending[][] = [[]];
+  const bases = [data];
   for (const one of pending) {
-    const [start, end] = one.kind === 'write' ? [one.offset, endOf(one)] : [one.size, now.length];
-    const [first, last] = [Math.floor(start / unit), Math.ceil(end / unit)];
-    for (let index = first; index < last; index++) if (!units.has(index)) units.set(index, [now.slice(index * unit, (index + 1) * unit)]);
-    if (one.kind === 'write') now.set(one.bytes, one.offset);
-    else now.fill(0, one.size);
-    for (let index = first; index < last; index++) (units.get(index) as Uint8Array[]).push(now.slice(index * unit, (index + 1) * unit));
-    sizes.push(one.kind === 'write' ? Math.max(sizes.at(-1) as number, end) : one.size);
+    const [last, base] = [rounds.at(-1) as Pending[], bases.at(-1) as Uint8Array];
+    if (one.kind === 'write') last.push(one);
+    else {
+      bases.push(withChanges({ folder: false, path: '', cache: base, data: base, pending: last }, () => true).slice(0, one.size));
+      rounds.push([]);
+    }
   }
-  return { unit, units, sizes };
+  return rounds.map((round, index) => versionsSince(bases[index] as Uint8Array, round, unit));
+}
+
+function versionsSince(base: Uint8Array, writes: readonly Pending[], unit: number): Versions {
+  const longest = writes.reduce((most, one) => Math.max(most, endOf(one)), base.length);
+  const now = new Uint8Array(Math.ceil(longest / unit) * unit);
+  now.set(base);
+  const units = new Map<number, Uint8Array[]>();
+  const sizes = [base.length];
+  for (const one of writes) {
+    if (one.kind !== 'write') continue;
+    const [first, last] = [Math.floor(one.offset / unit), Math.ceil(endOf(one) / unit)];
+    for (let index = first; index < last; index++) if (!units.has(index)) units.set(index, [now.slice(index * unit, (index + 1) * unit)]);
+    now.set(one.bytes, one.offset);
+    for (let index = first; index < last; index++) (units.get(index) as Uint8Array[]).push(now.slice(index * unit, (index + 1) * unit));
+    sizes.push(Math.max(sizes.at(-1) as number, endOf(one)));
+  }
+  return { unit, base, units, sizes };
 }
 
 /** The file as `pick` chooses among versions and sizes. `stale`: what lies where the file grew and no data came; absent: zeros. */
-export function pickedFrom({ data }: Inode, { unit, units, sizes }: Versions, { pick, stale }: { readonly pick: (count: number) => number; readonly stale?: Uint8Array }): Uint8Array {
+export function pickedFrom(rounds: readonly Versions[], { pick, stale }: { readonly pick: (count: number) => number; readonly stale?: Uint8Array }): Uint8Array {
+  const { unit, base, units, sizes } = rounds[pick(rounds.length)] as Versions;
   const size = sizes[pick(sizes.length)] as number;
   const out = new Uint8Array(size);
   if (stale !== undefined) out.set(stale.subarray(0, size));
-  if (data.length < size && stale !== undefined) out.set(data);
-  else out.set(data.subarray(0, size));
+  out.set(base.subarray(0, size));
   for (const [index, versions] of units) {
     const at = index * unit;
     const choice = pick(versions.length);
     // The oldest version of what was beyond the end is no version at all: what lies there is what the disk has.
-    if (at >= size || (choice === 0 && at >= data.length)) continue;
+    if (at >= size || (choice === 0 && at >= base.length)) continue;
     out.set((versions[choice] as Uint8Array).subarray(0, size - at), at);
   }
   return out;

@@ -35,7 +35,7 @@ function aroundSync(disk: Disk, path: string): Shape[] {
   return shapes;
 }
 
-const changes = (operation: Operation): boolean => operation.kind !== 'say' && operation.kind !== 'sync';
+const changes = (operation: Operation): boolean => operation.kind !== 'say' && operation.kind !== 'sync' && operation.kind !== 'sync-failed';
 
 /**
  * The states of a recording, some `count` in all: before every sync the ones of `aroundSync` (every n-th, when they would
@@ -88,14 +88,14 @@ export interface Wreck {
 }
 
 /** Versions are the same for all cuts between two changes of a file. */
-const known = new WeakMap<Inode, { readonly pending: unknown; readonly byUnit: Map<number, Versions> }>();
+const known = new WeakMap<Inode, { readonly pending: unknown; readonly byUnit: Map<number, readonly Versions[]> }>();
 
-function versionsKnown(inode: Inode, unit: number): Versions {
+function versionsKnown(inode: Inode, unit: number): readonly Versions[] {
   let entry = known.get(inode);
   if (entry?.pending !== inode.pending) known.set(inode, (entry = { pending: inode.pending, byUnit: new Map() }));
   let versions = entry?.byUnit.get(unit);
   if (versions === undefined) entry?.byUnit.set(unit, (versions = versionsOf(inode, unit)));
-  return versions as Versions;
+  return versions as readonly Versions[];
 }
 
 function contentOf(inode: Inode, shape: Exclude<Shape, { kind: 'random' }>): Uint8Array {
@@ -135,7 +135,7 @@ function randomWreck(disk: Disk, seed: number): Wreck {
     const unit = [0, ...SECTORS][Math.floor(roll() * 3)] as number;
     if (unit === 0) return withChanges(inode, () => roll() < rate);
     const old = roll() < 0.5 ? { stale: disk.stale } : {};
-    return pickedFrom(inode, versionsKnown(inode, unit), { pick: (count) => (roll() < rate ? count - 1 : Math.floor(roll() * count)), ...old });
+    return pickedFrom(versionsKnown(inode, unit), { pick: (count) => (roll() < rate ? count - 1 : Math.floor(roll() * count)), ...old });
   });
 }
 

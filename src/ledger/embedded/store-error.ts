@@ -47,3 +47,11 @@ export function storeError(cause: unknown, where: Where): unknown {
   }
   return cause;
 }
+
+/** The coded form of an error of the file system; other errors pass unchanged. */
+export function folderError(cause: unknown, folder: string): unknown {
+  const { code, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  if (isCoded(cause) || syscall === undefined) return cause;
+  if (code === 'ENOSPC') return new CodedError('LEDGER_DISK_FULL', 'The disk that holds the ledger is full.', { why: `${code} on ${syscall}`, next: 'Free space and try again.', folder }, { cause });
+  return new CodedError('LEDGER_STORAGE', 'The folder of the ledger cannot be read or written.', { why: `${code} on ${syscall}`, next: 'Look at the disk and the rights on the folder.', folder }, { cause });
+}

@@ -81,9 +81,14 @@ export async function commitStatus(parts: GatewayParts, request: Uint8Array, sig
 }
 
 function waitForTransaction(channel: Channel, txId: string, signal: AbortSignal | undefined): Promise<{ readonly code: number; readonly block: number }> {
+  // Nothing will be written any more; what the disk holds shows when the ledger runs again.
+  const halted = channel.store.halted();
+  if (halted !== undefined) return Promise.reject(halted);
   return new Promise((resolve, reject) => {
     const stop = channel.watch(() => {
       if (channel.closed) return finish(() => reject(closing()));
+      const stopped = channel.store.halted();
+      if (stopped !== undefined) return finish(() => reject(stopped));
       const place = channel.store.head.transaction(txId);
       if (place !== undefined) finish(() => resolve(place));
     });

@@ -1,7 +1,8 @@
 /**
  * The process whose system calls are recorded (`trace.test-kit.ts`): a whole life of a ledger. Channels are made, eight
  * writers put public and private values, purge them and make events, a revocation list changes the configuration, the
- * write-ahead log is folded into the file again and again, a channel comes later, the ledger closes, opens and goes on.
+ * write-ahead log is folded into the file again and again, a channel comes later, the ledger closes, opens and goes on, the process
+ * dies, and a second one takes over.
  * What is acknowledged goes to standard output at once, one line each, with the one system call that a reader can see.
  */
 import { mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
@@ -107,7 +108,14 @@ async function live(plan: TracePlan): Promise<void> {
   ledger = await openPlan(plan, plan.folder, plan.planted);
   for (const name of ['one', 'two', 'three']) await joinChannel(plan, ledger, name);
   await write(plan, ledger, { round: 'c', channels: ['one', 'two'] });
-  // No second close: the end of the recording is a process that dies at work.
+  // No second close: the process dies at work, and another comes after it.
+}
+
+async function liveOn(plan: TracePlan): Promise<void> {
+  const ledger = await openPlan(plan, plan.folder, plan.planted);
+  say('opened');
+  for (const name of ['one', 'two', 'three']) await joinChannel(plan, ledger, name);
+  await write(plan, ledger, { round: 'd', channels: ['one', 'three'] });
 }
 
 /** Alone on one channel, to the end of its turns. */
@@ -119,11 +127,11 @@ async function writeOnly(plan: TracePlan): Promise<void> {
   say('closed');
 }
 
-const [, , planFile] = process.argv;
+const [, , planFile, part] = process.argv;
 if (planFile?.endsWith('plan.json') === true && import.meta.main) {
   const plan = JSON.parse(readFileSync(planFile, 'utf8')) as TracePlan;
   try {
-    await (plan.life === 'whole' ? live(plan) : writeOnly(plan));
+    await (plan.life === 'writing' ? writeOnly(plan) : part === 'second' ? liveOn(plan) : live(plan));
     say('done');
   } catch (error) {
     if (!isCoded(error)) throw error;

@@ -14,6 +14,8 @@ export type Operation =
   | { readonly kind: 'unlink'; readonly path: string }
   /** Of a file or a folder; makes durable what came before operation `begun`, for writes during a sync may miss it. */
   | { readonly kind: 'sync'; readonly path: string; readonly begun: number }
+  /** One that failed: nobody knows what reached the disk, and the cache will not try again what was pending. */
+  | { readonly kind: 'sync-failed'; readonly path: string; readonly begun: number }
   /** A line on standard output. */
   | { readonly kind: 'say'; readonly line: string };
 
@@ -87,7 +89,8 @@ function resultOf(line: string): number {
 }
 
 function take(reading: Reading, call: Call): void {
-  if (call.result < 0) return;
+  const isSync = call.name === 'fsync' || call.name === 'fdatasync';
+  if (call.result < 0 && !isSync) return;
   if (call.name === 'openat' || call.name === 'open' || call.name === 'creat') return takeOpen(reading, call);
   const descriptor = DESCRIPTOR.exec(call.args);
   if (descriptor === null) return takeName(reading, call);
@@ -95,7 +98,7 @@ function take(reading: Reading, call: Call): void {
   if (call.name === 'write' && number === 1) return takeLine(reading, call);
   const path = textOf((descriptor[2] as string).replace(/[^\\x0-9a-f].*$/, ''));
   if (!isOurs(reading, path) && path !== reading.root) return;
-  if (call.name === 'fsync' || call.name === 'fdatasync') reading.operations.push({ kind: 'sync', path, begun: call.begun });
+  if (isSync) reading.operations.push({ kind: call.result < 0 ? 'sync-failed' : 'sync', path, begun: call.begun });
   else if (call.name === 'ftruncate') reading.operations.push({ kind: 'truncate', path, size: Number(/, (\d+)\)/.exec(call.args)?.[1]) });
   else if (call.name === 'pwrite64') takeWrite(reading, call, { path, offset: Number(/, (\d+)\)/.exec(call.args)?.[1]) });
   else if (call.name === 'write') {

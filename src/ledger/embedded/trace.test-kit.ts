@@ -16,6 +16,8 @@ if (!straceWorks) process.stderr.write('NOTE: strace is not here or may not trac
 /** A folder in memory where there is one: thousands of simulated disks are written and thrown away. */
 export const fastFolder = (name: string): string => mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `healthkeep-${name}-`));
 
+const LIFE = '"$0" --disable-warning=ExperimentalWarning "$1" "$2"';
+
 export interface Recording {
   readonly plan: TracePlan;
   /** Where the plan and the ledger's parent are; everything below goes with it. */
@@ -43,7 +45,7 @@ export async function record({ home, shape = {}, bytes = true, options = [] }: R
   const trace = join(home, 'trace.txt');
   const child = spawn('strace', [
     '-f', '-y', '-xx', '-s', bytes ? '70000' : '128', '--seccomp-bpf', '-e', 'signal=none', '-e', `trace=${TRACED}`, '-o', trace, ...options,
-    process.execPath, '--disable-warning=ExperimentalWarning', fileURLToPath(new URL('./trace-child.test-kit.ts', import.meta.url)), file,
+    'sh', '-c', plan.life === 'writing' ? LIFE : `${LIFE} && ${LIFE} second`, process.execPath, fileURLToPath(new URL('./trace-child.test-kit.ts', import.meta.url)), file,
   ], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
   let out = '';
   let complaint = '';
