@@ -16,8 +16,12 @@ export interface TurnstileLimits {
   readonly submitted: number;
 }
 
-/** Together about what Fabric's gateway takes by default (`peer.limits.concurrency.gatewayService: 500`), for each organisation. */
-export const LIMITS: TurnstileLimits = { places: 128, waitingEach: 384, submitted: 2_000 };
+/**
+ * 256 clients of one organisation are served without refusal. Who is accepted waits as long as the places and its
+ * organisation's queue take, so longer queues would only mean longer waits: 64 calls at once keep two cores busy.
+ * (Fabric's gateway takes 500 of all organisations together, `peer.limits.concurrency.gatewayService`.)
+ */
+export const LIMITS: TurnstileLimits = { places: 96, waitingEach: 160, submitted: 2_000 };
 
 export interface Turnstile {
   /** Runs a proposal's work when it is its organisation's turn. Faults with RESOURCE_EXHAUSTED when too many wait. */
