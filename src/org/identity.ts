@@ -35,6 +35,8 @@ interface KeyWish {
   readonly unit: 'client' | 'peer' | 'admin' | 'orderer';
   readonly role?: Role;
   readonly hosts?: readonly string[];
+  readonly attributes?: Readonly<Record<string, string>>;
+  readonly commonName?: string;
 }
 
 /**
@@ -58,6 +60,13 @@ export async function openOrdererIdentity(options: { readonly mspId: string; rea
   const ca = await openRoot(options.mspId, options.store, { clock: options.clock });
   const orderer = await openKey({ org: options.mspId, store: options.store, clock: options.clock, ca, wish: { name: 'orderer', unit: 'orderer' } });
   return { ...orderer, mspId: options.mspId, rootCertificate: ca.certificate };
+}
+
+/** One more key of an organisation, such as a further orderer's, under a name of its own. */
+export async function openMemberIdentity(options: { readonly org: string; readonly name: string; readonly unit: 'client' | 'peer' | 'admin' | 'orderer'; readonly attributes?: Readonly<Record<string, string>>; readonly commonName?: string; readonly store: KeyValueStore; readonly clock: Clock }): Promise<KeptIdentity & { readonly rootCertificate: string }> {
+  const { org, store, clock, name, unit, attributes, commonName } = options;
+  const ca = await openRoot(org, store, { clock });
+  return { ...(await openKey({ org, store, clock, ca, wish: { name, unit, ...(attributes === undefined ? {} : { attributes }), ...(commonName === undefined ? {} : { commonName }) } })), rootCertificate: ca.certificate };
 }
 
 export interface TlsIdentity {
@@ -101,9 +110,9 @@ async function openKey(options: { readonly org: string; readonly store: KeyValue
   const pair = await generateSigningKey();
   const privateKeyPkcs8 = await exportPrivateKey(pair.privateKey);
   const certificate = await ca.issue({
-    commonName: `${wish.name}.${org}`,
+    commonName: wish.commonName ?? `${wish.name}.${org}`,
     organizationalUnit: wish.unit,
-    attributes: wish.role === undefined ? {} : { 'hk.role': wish.role },
+    attributes: { ...wish.attributes, ...(wish.role === undefined ? {} : { 'hk.role': wish.role }) },
     publicKey: pair.publicKey,
     notBefore: clock.now(),
     days: CERTIFICATE_DAYS,
