@@ -44,6 +44,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'checkpoint note': async () => (await import('./commands/checkpoint.ts')).checkpointNote,
   'checkpoint compare': async () => (await import('./commands/checkpoint.ts')).checkpointCompare,
   'checkpoint evidence': async () => (await import('./commands/checkpoint.ts')).checkpointEvidence,
+  'consortium propose': async () => (await import('./commands/consortium.ts')).consortiumPropose,
+  'consortium vote': async () => (await import('./commands/consortium.ts')).consortiumVote,
+  'consortium join': async () => (await import('./commands/consortium.ts')).consortiumJoin,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
 };
 
@@ -65,6 +68,7 @@ const SUMMARIES: readonly (readonly [string, string])[] = [
   ['tamper-check', 'compare a hospital\'s store with its channel'],
   ['proof …', 'make a proof file for a record, verify one offline'],
   ['checkpoint …', 'what a device has seen of every channel: show, note, compare, evidence'],
+  ['consortium …', 'votes on members, and how a new one joins'],
   ['doctor', 'find out what is wrong with a folder or a machine'],
 ];
 

@@ -16,6 +16,7 @@ import { createWire } from '#sim/wire.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { makeFolder, holdFolder, readNetworkFile, type Folder, type NetworkFile } from './folder.ts';
 import { fileLog } from './log.ts';
+import { membersOf } from './members.ts';
 import { networkFetch } from './network-fetch.ts';
 
 export interface World {
@@ -57,7 +58,7 @@ async function ownWorld(hold: Folder, file: NetworkFile): Promise<World> {
   const wire = createWire();
   const log = fileLog(folder);
   const network = await opened(hold, {
-    folder, clock: systemClock, random: systemRandom, scheduler: realScheduler, log, fetch: wire.fetch,
+    folder, members: membersOf(file), clock: systemClock, random: systemRandom, scheduler: realScheduler, log, fetch: wire.fetch,
     host: async (org, handler) => {
       const url = urlIn(file, org);
       wire.attach(new URL(url).origin, handler);

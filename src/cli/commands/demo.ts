@@ -16,6 +16,7 @@ import type { Command, CommandContext, CommandResult } from '../command.ts';
 import { holdFolder, readNetworkFileIfAny, writeNetworkFile, type NetworkFile } from '../folder.ts';
 import { chooseLedger, type ChosenLedger } from '../ledger-choice.ts';
 import { fileLog } from '../log.ts';
+import { membersOf } from '../members.ts';
 import { networkFetch } from '../network-fetch.ts';
 import { recompute } from '../recompute.ts';
 import { listen, type Listening } from '../serve.ts';
@@ -129,7 +130,7 @@ async function bringUp(context: CommandContext, path: string): Promise<Running> 
     const portOf = portsOf(context, old);
     const members: Record<string, string> = {};
     const networkOptions: NetworkOptions = {
-      folder: path, ...(ledger.doors === undefined ? {} : { ledger: ledger.doors }), ...(ledger.keys === undefined ? {} : { keys: ledger.keys }), clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path), fetch: networkFetch,
+      folder: path, ...(old === undefined ? {} : { members: membersOf(old) }), ...(ledger.doors === undefined ? {} : { ledger: ledger.doors }), ...(ledger.keys === undefined ? {} : { keys: ledger.keys }), clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path), fetch: networkFetch,
       host: async (org, handler) => {
         const server = await open(handler, portOf(org));
         servers.push(server);

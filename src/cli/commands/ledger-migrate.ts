@@ -7,7 +7,6 @@ import { readFabricNetwork } from '#ledger/fabric/network-file.ts';
 import type { OrgId } from '#model/ids.ts';
 import { openOrgIdentity, type KeptOrgIdentity } from '#org/identity.ts';
 import type { MoveStep } from '#org/move/move-channel.ts';
-import { DEMO_MEMBERS } from '#sim/members.ts';
 import { moveLedger, placeOf, settleAll } from '#sim/move.ts';
 import { openLedgerOf } from '#sim/network.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
@@ -17,6 +16,7 @@ import { pathOf } from '../context.ts';
 import { readInput } from '../files.ts';
 import { holdFolder, makeFolder, readNetworkFile } from '../folder.ts';
 import { fileLog } from '../log.ts';
+import { membersOf } from '../members.ts';
 import { table } from '../output.ts';
 
 type Connect = (org: OrgId) => GrpcTransport;
@@ -67,7 +67,7 @@ function targetOf(context: CommandContext): Connect {
 
 async function migrate(context: CommandContext, { path, orgs, connect }: { readonly path: string; readonly orgs: readonly OrgId[]; readonly connect: Connect }): Promise<CommandResult> {
   const seams = { clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path) };
-  const members = orgs.map((org) => DEMO_MEMBERS.find((one) => one.org === org) ?? { org, name: org });
+  const members = membersOf(readNetworkFile(path));
   const connections = new Map<OrgId, GrpcTransport>();
   const here = await openLedgerOf({ folder: path, ...seams }, members);
   try {
