@@ -102,7 +102,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
     publish,
     meet,
     handlers: {
-      cosign: ({ body }) => cosign({ ...options, body }).then((note) => ({ note })),
+      async cosign({ body }) {
+        // A note that contradicts what is known is kept as evidence, whatever becomes of the question.
+        await notes.take(body.note);
+        return { note: await cosign({ ...options, body }) };
+      },
       async notes({ body }) {
         for (const note of body.notes) await notes.take(note);
         return { notes: [...(await notes.toPass())] };

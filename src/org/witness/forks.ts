@@ -2,7 +2,7 @@
 import { fromUtf8, toBase64url, utf8 } from '#base/bytes.ts';
 import { canonicalBytes, type Json } from '#base/canonical-json.ts';
 import type { KeyValueStore, Log } from '#base/ports.ts';
-import { parseCheckpoint } from '#crypto/checkpoint.ts';
+import { noteSignatures, parseCheckpoint } from '#crypto/checkpoint.ts';
 import { sha256 } from '#crypto/digest.ts';
 import type { Comparison } from '#crypto/growth.ts';
 import { ForkEvidence } from '#model/fork.ts';
@@ -32,7 +32,9 @@ export function createForks({ store, members, log }: ForksOptions): Forks {
       const { origin, size, height } = parseCheckpoint(comparison.notes[0]);
       const proven = comparison.verdict === 'fork';
       const bytes = canonicalBytes(forkEvidence(comparison, members()) as unknown as Json);
-      const folder = `${proven ? PROVEN : UNPROVEN}${origin}/`;
+      const [one, other] = comparison.notes.map((note) => noteSignatures(note).map(({ name }) => name)) as [string[], string[]];
+      // Pairs that convict somebody are never crowded out by those that do not.
+      const folder = `${proven ? PROVEN : UNPROVEN}${origin}/${one.some((name) => other.includes(name)) ? 'signed-both' : 'apart'}/`;
       const key = folder + toBase64url(sha256(utf8(comparison.notes.join(''))));
       if ((await store.get(key)) !== undefined || (await store.list(folder, { limit: KEPT_MAX })).length === KEPT_MAX) return;
       await store.write(new Map([[key, bytes]]));

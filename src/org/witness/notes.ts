@@ -6,7 +6,7 @@
 import { fromUtf8, utf8 } from '#base/bytes.ts';
 import { isCoded } from '#base/errors.ts';
 import type { Clock, KeyValueStore } from '#base/ports.ts';
-import { keepSignatures, mergeNotes, noteSigners, parseCheckpoint, type Checkpoint, type NoteSigners } from '#crypto/checkpoint.ts';
+import { keepSignatures, mergeNotes, noteSignatures, noteSigners, parseCheckpoint, type Checkpoint, type NoteSigners } from '#crypto/checkpoint.ts';
 import { compareNotes, type Beginning, type Comparison } from '#crypto/growth.ts';
 import { ChannelName, type OrgId } from '#model/ids.ts';
 import type { Member } from '#model/con.ts';
@@ -22,7 +22,7 @@ export type Taken = 'kept' | 'known' | 'ignored' | 'fork' | 'unproven';
 export interface Notes {
   /** The newest note of the channel that a quorum signed. */
   newest(channel: ChannelName): Promise<string | undefined>;
-  /** Notes for others: the newest of every channel, and what this member signed last where that reaches further. */
+  /** Notes for others: the newest of every channel, what this member signed last where that reaches further, and the newest that several signed. */
   toPass(): Promise<readonly string[]>;
   take(note: string): Promise<Taken>;
 }
@@ -42,6 +42,8 @@ export interface NotesOptions {
 const KEY = 'checkpoint/note/';
 const COMPARED_MAX = 2_000;
 const SEEN_MAX = 500;
+/** Notes of several signers on the own line, to hold against another history: whoever signed both is convicted. */
+const RECENT_MAX = 16;
 
 export function createNotes(options: NotesOptions): Notes {
   const { store, members, heads } = options;
@@ -50,6 +52,7 @@ export function createNotes(options: NotesOptions): Notes {
   const compared = new Set<string>();
   /** Whole notes, to the last signature, of which nothing more can be learned. */
   const seen = new Set<string>();
+  const recent = new Map<ChannelName, readonly string[]>();
   const newest = async (channel: ChannelName): Promise<string | undefined> => {
     const bytes = await store.get(KEY + channel);
     return bytes === undefined ? undefined : fromUtf8(bytes);
@@ -61,14 +64,15 @@ export function createNotes(options: NotesOptions): Notes {
     const before = await newest(channel);
     const witnessed = signers.trees.length + signers.growth.length >= witnessQuorum(members().length);
     if (!compared.has(text)) {
-      const wrong = await contradiction(options, { channel, note, before });
+      const wrong = await contradiction(options, { channel, note, before, recent: recent.get(channel) ?? [] });
       if (wrong === 'unproven') return 'unproven';
       if (wrong !== undefined) {
         await options.forks.keep(wrong);
         return 'fork';
       }
-      remember(compared, text, COMPARED_MAX);
+      if (isDecided(options, note, channel)) remember(compared, text, COMPARED_MAX);
     }
+    if (signers.trees.length + signers.growth.length > 1 && compared.has(text)) recent.set(channel, [note, ...(recent.get(channel) ?? [])].slice(0, RECENT_MAX));
     if (!witnessed) return 'known';
     const [held, taken] = [before === undefined ? undefined : parseCheckpoint(before), parseCheckpoint(note)];
     if (held === undefined || held.height < taken.height) return keep(channel, note).then(() => 'kept' as const);
@@ -84,7 +88,8 @@ export function createNotes(options: NotesOptions): Notes {
       const notes = (await store.list(KEY)).map(([, bytes]) => fromUtf8(bytes));
       const reached = new Map(notes.map((note) => [parseCheckpoint(note).origin, parseCheckpoint(note).height]));
       const further = (await heads.all()).filter((note) => parseCheckpoint(note).height > (reached.get(parseCheckpoint(note).origin) ?? 0));
-      return [...notes, ...further];
+      const shared = [...recent.values()].flatMap(([latest]) => (latest === undefined ? [] : [latest])).filter((note) => !notes.includes(note));
+      return [...notes, ...further, ...shared];
     },
     async take(note) {
       if (seen.has(note)) return 'known';
@@ -98,10 +103,17 @@ export function createNotes(options: NotesOptions): Notes {
       if (signers.trees.length === 0) return 'ignored';
       const good = keepSignatures(note, [...signers.trees, ...signers.growth]);
       const taken = await turns.run(channel, () => takeGood(channel, good, signers));
-      if (taken === 'kept' || taken === 'known') remember(seen, note, SEEN_MAX);
+      if (compared.has(note.slice(0, note.lastIndexOf('\n\n'))) && (taken === 'kept' || taken === 'known')) remember(seen, note, SEEN_MAX);
       return taken;
     },
   };
+}
+
+const namesOf = (note: string): ReadonlySet<string> => new Set(noteSignatures(note).map(({ name }) => name));
+
+/** Whoever has the tree has not judged a note before the tree got so far. */
+function isDecided({ witnesses }: NotesOptions, note: string, channel: ChannelName): boolean {
+  return witnesses.find((witness) => witness.channel === channel)?.agrees(parseCheckpoint(note)) !== 'unknown';
 }
 
 function remember(set: Set<string>, text: string, max: number): void {
@@ -122,7 +134,7 @@ export function channelOf(note: string): ChannelName | undefined {
 }
 
 /** The proof that a note cannot be true beside what is known; `unproven` when nobody could connect it; undefined when it fits. */
-async function contradiction(options: NotesOptions, { channel, note, before }: { readonly channel: ChannelName; readonly note: string; readonly before: string | undefined }): Promise<Comparison | 'unproven' | undefined> {
+async function contradiction(options: NotesOptions, { channel, note, before, recent }: { readonly channel: ChannelName; readonly note: string; readonly before: string | undefined; readonly recent: readonly string[] }): Promise<Comparison | 'unproven' | undefined> {
   const own = options.witnesses.find((witness) => witness.channel === channel);
   const checkpoint = parseCheckpoint(note);
   const agreed = own?.agrees(checkpoint);
@@ -132,6 +144,11 @@ async function contradiction(options: NotesOptions, { channel, note, before }: {
   if (comparison?.verdict === 'fork') return comparison;
   // Whoever has the tree also sees a block that was exchanged without a trace in the leaves.
   const mine = agreed === 'no' ? await own?.checkpointAt(checkpoint.height) : undefined;
+  const signed = namesOf(note);
+  for (const held of recent.filter((one) => mine !== undefined && [...namesOf(one)].some((name) => signed.has(name)))) {
+    const convicting = await compareNotes(held, note, beginnings);
+    if (convicting.verdict === 'fork') return convicting;
+  }
   if (mine !== undefined) return compareNotes(mine, note, beginnings);
   return comparison?.verdict === 'unproven' ? 'unproven' : undefined;
 }

@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fromBase64url, toBase64url, utf8 } from '#base/bytes.ts';
+import { fromBase64url, fromUtf8, toBase64url, utf8 } from '#base/bytes.ts';
 import { compositeKey } from '#contracts/keys.ts';
 import { parseCheckpoint, signNote, verifyNoteSignature, writeCheckpoint } from '#crypto/checkpoint.ts';
+import { sha256 } from '#crypto/digest.ts';
 import { encodeLeaf, leafHash, verifyInclusion } from '#crypto/merkle.ts';
 import type { LeafProof } from '#api/endpoints.ts';
 import { contractClient } from '#contracts/client.ts';
 import { instant } from '#model/ids.ts';
-import { CON, UIC } from '#model/orgs.ts';
+import { CON, DRC, UIC } from '#model/orgs.ts';
 import { rememberingLog } from '#sim/seams.ts';
+import { dataHash, readBlock } from '#ledger/block.ts';
 import { Block } from '#ledger/protos/common.ts';
 import { openTreeStore } from '#store/tree-store.ts';
-import { EAST, LAB, PEOPLE, startNetwork, type TestNetwork } from '../network.test-kit.ts';
+import { EAST, INSURER, LAB, PEOPLE, startNetwork, type TestNetwork } from '../network.test-kit.ts';
 import { testMemory } from './memory.test-kit.ts';
 import { createWitness, type Witness } from './witness.ts';
 
@@ -124,6 +126,72 @@ describe('a witness', () => {
       await witness.close();
     }
     expect(log.lines.some((line) => line.level === 'error' && line.fields['code'] === 'BLOCK_CHAIN_BROKEN')).toBe(true);
+  });
+
+  it('signs nothing of a chain in which one block was exchanged and everything signed anew', async () => {
+    const memory = testMemory();
+    const deps = network.deps(EAST, rememberingLog().log);
+    const honest = createWitness({ ...deps, heads: memory.heads, channel: CON, store: openTreeStore(':memory:') });
+    open.push(honest);
+    await honest.start();
+    await honest.caughtUp(network.embedded.height(CON) - 1);
+    const note = await honest.checkpoint();
+    const reading = new AbortController();
+    const chain: Uint8Array[] = [];
+    for await (const block of deps.ledger.blocks({ channel: CON, startBlock: 0, signer: deps.identity.peer, signal: reading.signal })) {
+      chain.push(block.bytes);
+      if (chain.length === network.embedded.height(CON)) break;
+    }
+    reading.abort();
+    // The operator has the orderer's key, so only the chain of hashes has to be made whole again.
+    let previousHash: Uint8Array | undefined;
+    const rewritten = chain.map((bytes, number) => {
+      const block = Block.decode(bytes);
+      const data = (block.data?.data ?? []).map((envelope) => Uint8Array.from(envelope));
+      const last = data[0] as Uint8Array;
+      if (number === 1) last[last.length - 1] = (last[last.length - 1] as number) ^ 1;
+      const header = { ...(block.header as NonNullable<typeof block.header>), dataHash: dataHash(data, sha256), ...(previousHash === undefined ? {} : { previousHash }) };
+      const made = Block.encode({ ...block, header, data: { data } });
+      previousHash = readBlock(made).headerHash;
+      return made;
+    });
+    const lying = { ...deps.ledger, blocks: async function* ({ startBlock }: { readonly startBlock: number }) { yield* rewritten.slice(startBlock).map((bytes, at) => ({ number: startBlock + at, bytes })); } };
+    const shown = async (heads = memory.heads): Promise<Witness> => {
+      const witness = createWitness({ ...deps, ledger: lying, heads, channel: CON, store: openTreeStore(':memory:') });
+      open.push(witness);
+      await witness.start();
+      await witness.caughtUp(chain.length - 1);
+      return witness;
+    };
+    const witness = await shown();
+    expect(witness.sound()).toBe(true);
+    expect(witness.size()).toBe(honest.size());
+    await expect(witness.checkpoint()).rejects.toMatchObject({ code: 'CHECKPOINT_FORKED' });
+    await expect(witness.cosign(note)).rejects.toMatchObject({ code: 'CHECKPOINT_FORKED' });
+    // Without the memory nothing would tell the two apart: it is what the refusal rests on.
+    expect(parseCheckpoint(await (await shown(testMemory().heads)).checkpoint())).toMatchObject({ size: honest.size() });
+  });
+
+  it('does not vouch for a ledger whose time members pushed ahead', async () => {
+    const witness = await witnessOf(LAB, DRC);
+    const claim = async (org: typeof EAST, aheadMs: number): Promise<void> => {
+      await contractClient<'drc'>(network.ledger, { channel: DRC, signer: network.identity(org).system }).submit('setTimeFloor', { at: instant(network.clock.now() + aheadMs) });
+      await witness.caughtUp(network.embedded.height(DRC) - 1);
+    };
+    const floor = (): string => JSON.parse(fromUtf8(witness.lastWrite({ namespace: 'drc', key: compositeKey(['time-floor']) })?.value ?? new Uint8Array())).at as string;
+    await claim(LAB, 0);
+    await claim(INSURER, 1_000);
+    const before = floor();
+    // One hour ahead by one member: the channel's time does not follow.
+    await claim(INSURER, 3_600_000);
+    expect(floor()).toBe(before);
+    await witness.cosign(await witness.checkpoint());
+    // An hour back is no claim at all.
+    await expect(claim(LAB, -3_600_000)).rejects.toMatchObject({ code: 'TIME_FLOOR_BACK' });
+    // By two together it does, and every honest member refuses to sign that.
+    await claim(LAB, 3_600_000);
+    expect(floor() > before).toBe(true);
+    await expect(witness.cosign(await witness.checkpoint())).rejects.toMatchObject({ code: 'TIME_FLOOR_AHEAD' });
   });
 
   it('stops at a ledger that was put back and tells another history since', async () => {
