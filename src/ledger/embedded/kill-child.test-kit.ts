@@ -1,4 +1,5 @@
-/** The process that `kill.slow.ts` kills: eight writers on one ledger; every acknowledged transaction is one line on standard output. */
+/** The process that `kill.slow.ts` kills: eight writers on one ledger; what they send and what is acknowledged are lines on standard output. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fromBase64url } from '#base/bytes.ts';
 import { silentLog } from '#base/ports.ts';
@@ -35,15 +36,24 @@ export async function openPlanned(plan: KillPlan): Promise<EmbeddedLedger> {
   return ledger;
 }
 
+/**
+ * Loads everything, says so, and opens the ledger when told to: the next process waits beside the one that is killed. Then
+ * one line per transaction before it is submitted (`> key`) and one when it was acknowledged (`txId block key`).
+ */
 async function write(plan: KillPlan, round: string): Promise<void> {
+  const signer = createNativeSigner(open(plan.client));
+  process.stdout.write('loaded\n');
+  await once(process.stdin, 'data');
+  process.stdin.destroy();
+  const begun = performance.now();
   const ledger = await openPlanned(plan);
   const client = createLedgerClient({ transport: ledger.transport(), clock: systemClock, random: systemRandom, scheduler: realScheduler });
-  const signer = createNativeSigner(open(plan.client));
-  process.stdout.write('ready\n');
+  process.stdout.write(`ready ${Math.round(performance.now() - begun)}\n`);
   await Promise.all(Array.from({ length: 8 }, async (_, writer) => {
     for (let turn = 0; ; turn++) {
       const key = `${round}.${writer}.${turn}`;
       const input = [['put', key, key], ['add', `count.${writer}`, 1], ['putPrivate', 'own', key, key], ['event', 'written', key]];
+      process.stdout.write(`> ${key}\n`);
       const { txId, blockNumber } = await client.submit({ channel: 'kill', contract: 'probe', name: 'run', input, signer });
       process.stdout.write(`${txId} ${blockNumber} ${key}\n`);
     }
