@@ -114,16 +114,26 @@ function writeFile(folder: string, body: { readonly shelf: string; readonly id: 
   const newShelf = mkdirSync(body.shelf, { recursive: true }) !== undefined;
   if (newShelf) syncFolder(folder);
   const beside = join(body.shelf, `${body.id}.part`);
-  const file = openSync(beside, 'w', 0o600);
   try {
-    for (let at = 0; at < body.bytes.length; ) at += writeSync(file, body.bytes, at);
+    writeSynced(beside, body.bytes);
+    renameSync(beside, join(body.shelf, body.id));
+  } catch (error) {
+    // What is half written would keep the room that others need.
+    rmSync(beside, { force: true });
+    throw error;
+  }
+  // A rename is durable only once its folder is.
+  syncFolder(body.shelf);
+}
+
+function writeSynced(path: string, bytes: Bytes): void {
+  const file = openSync(path, 'w', 0o600);
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  renameSync(beside, join(body.shelf, body.id));
-  // A rename is durable only once its folder is.
-  syncFolder(body.shelf);
 }
 
 function readSlice(path: string, start: number, end: number): Bytes {

@@ -1,4 +1,5 @@
 /** `healthkeep ledger serve`: the embedded ledger of a folder, for organisations and devices in other processes. */
+import { withHealth } from '#ledger/embedded/health.ts';
 import { createHttpRelay } from '#ledger/http-relay.ts';
 import { openLedgerOf } from '#sim/network.ts';
 import { DEMO_MEMBERS, ORDERER_MSP } from '#sim/members.ts';
@@ -37,7 +38,7 @@ export const ledgerServe: Command = {
     const opened = await openLedgerOf({ folder: path, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path) }, members);
     const closers: (() => Promise<void>)[] = [opened.close];
     try {
-      const server = await listen({ fetch: createHttpRelay({ transport: opened.ledger.transport() }), port: context.options['port'] === undefined ? Number(new URL(file.ledger).port) : portOf(context.options['port'], '--port') });
+      const server = await listen({ fetch: withHealth(opened.ledger.health, createHttpRelay({ transport: opened.ledger.transport() })), port: context.options['port'] === undefined ? Number(new URL(file.ledger).port) : portOf(context.options['port'], '--port') });
       closers.unshift(server.close);
       const grpc = grpcAddress === undefined ? undefined : await startGrpc(opened.ledger, grpcAddress, () => tlsOf(path));
       if (grpc !== undefined) closers.unshift(grpc.close);

@@ -1,5 +1,6 @@
 /** A channel's file as such: its mark, its format, its durability. What is in it: channel-store.ts. */
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { CodedError } from '#base/errors.ts';
@@ -80,12 +81,27 @@ function guardLog(file: string): boolean {
   return log.frames > 0;
 }
 
-/** What a process that died left in the log goes into the file, and the log begins anew: nothing old lies behind what comes. */
-function beginLog(database: DatabaseSync): void {
+/**
+ * What a process that died, or a block that found no room, left in the log goes into the file, and the log begins anew:
+ * nothing old lies behind what comes, and its room is given back.
+ */
+export function beginLog(database: DatabaseSync): void {
   try {
     database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   } catch (error) {
     // On a full disk the log stays as it is; reading goes on.
     if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_FULL) throw error;
   }
+}
+
+/** What a block and its log may need. */
+const ROOM_BYTES = 256 * 1024;
+
+/** Is there room for a block again, on the disk and under the file's own bound? */
+export function hasRoom(database: DatabaseSync, { file, maxBytes }: { readonly file: string; readonly maxBytes: number | undefined }): boolean {
+  const { bavail, bsize } = statfsSync(dirname(file));
+  if (bavail * bsize < ROOM_BYTES) return false;
+  if (maxBytes === undefined) return true;
+  const number = (name: string): number => Object.values(database.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0] ?? 0;
+  return (number('page_count') - number('freelist_count')) * number('page_size') + ROOM_BYTES < maxBytes;
 }

@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { utf8 } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
 import { digestOf } from './block-digest.ts';
-import { openWriter } from './channel-file.ts';
+import { beginLog, hasRoom, openWriter } from './channel-file.ts';
 import { syncFolder } from './folder-sync.ts';
 import { noBugs, type PlantedBugs } from './planted.ts';
 import { createStateReader, type StateReader } from './state-reader.ts';
@@ -58,6 +58,8 @@ export interface ChannelStore {
   append(block: NewBlock): void;
   /** Why blocks are refused until the file is opened anew, once that is so. */
   halted(): CodedError | undefined;
+  /** Why the next block would be refused, as far as one can tell without writing it. */
+  trouble(): CodedError | undefined;
   fact(name: string): Uint8Array | undefined;
   close(): void;
 }
@@ -111,6 +113,7 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
   const generations = createGenerations(where);
   const settle = durable ? createSettling(writer, { where, guarded, planted }) : () => undefined;
   let halted: CodedError | undefined;
+  let full: CodedError | undefined;
   const write = (block: NewBlock): void => guarded(() => {
     writer.exec('BEGIN IMMEDIATE');
     try {
@@ -125,6 +128,14 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
       throw error;
     }
   });
+  const relieve = (): CodedError | undefined => {
+    try {
+      guarded(() => beginLog(writer));
+      return undefined;
+    } catch (error) {
+      return isCoded(error) && error.code !== 'LEDGER_DISK_FULL' ? error : undefined;
+    }
+  };
   const append = (block: NewBlock): void => {
     if (halted !== undefined) throw halted;
     generations.retire();
@@ -137,13 +148,19 @@ export function openChannelStore({ channel, file, durable, maxBytes, checkpointP
       if (planted.has('swallowed-io-error') && isCoded(error, 'LEDGER_STORAGE')) return;
       if (planted.has('sync-retried') && isCoded(error, 'LEDGER_STORAGE')) return write(block);
       if (isCoded(error, 'LEDGER_STORAGE') || isCoded(error, 'LEDGER_CORRUPT')) halted = error;
+      if (isCoded(error, 'LEDGER_DISK_FULL')) {
+        full = error;
+        halted = relieve();
+      }
       throw error;
     }
+    full = undefined;
     head.forget(block.batch);
   };
   return {
     channel, file, head, append,
     halted: () => halted,
+    trouble: () => halted ?? (full !== undefined && !hasRoom(writer, { file, maxBytes }) ? full : undefined),
     snapshot: () => guarded(() => generations.acquire()),
     fact: (name) => guarded(() => (writer.prepare('SELECT value FROM facts WHERE name = ?').get(name) as { value: Uint8Array } | undefined)?.value),
     close: () => {

@@ -34,6 +34,7 @@ import { makeFolder, syncFolder } from './folder-sync.ts';
 import { createGateway } from './gateway.ts';
 import { beganWith, genesisConfig } from './genesis.ts';
 import { nativeHash } from './hash.ts';
+import type { ChannelHealth } from './health.ts';
 import { missChannels, noteChannel } from './inventory.ts';
 import { commitCall, definitionArgs, LIFECYCLE, sameDefinition, type CollectionSpec } from './lifecycle.ts';
 import { createPeer, type Peer } from './peer.ts';
@@ -103,6 +104,8 @@ export interface EmbeddedLedger {
   channels(): readonly string[];
   /** Number of blocks. Throws LEDGER_CHANNEL_UNKNOWN. */
   height(channel: string): number;
+  /** Which channels take blocks, and why the others do not. */
+  health(): readonly ChannelHealth[];
   /** Checks numbers, links, hashes, orderer signatures and configurations of the whole chain. Throws LEDGER_CHAIN_BROKEN naming the first bad block. */
   verifyChain(channel: string): Promise<ChainFacts>;
   /** Roots of the channel's state as its tables hold it (docs/moving.md); `leaveOut` names keys about the move itself. */
@@ -145,6 +148,7 @@ export async function openEmbeddedLedger(options: EmbeddedLedgerOptions): Promis
     transport: () => engine.gateway,
     channels: () => [...engine.channels.keys()].sort(),
     height: (name) => engine.require(name).height,
+    health: () => [...engine.channels.values()].map(({ name, height, store }) => ({ channel: name, height, trouble: store.trouble() })),
     verifyChain: async (name) => (planted.has('no-chain-check') ? { blocks: engine.require(name).height, transactions: 0, lastHash: '' } : checkChain(engine.require(name).store)),
     stateRoot: (name, leaveOut) => channelRoot(engine.require(name).store, leaveOut),
     replay: (name) => engine.replay(name),
