@@ -25,14 +25,13 @@ export function isChannelFile(file: string): boolean {
 
 /** Opens or creates a channel's file for its one writer, upgrading an older format. Throws LEDGER_FILE_VERSION, LEDGER_CORRUPT and what SQLite throws. */
 export function openWriter(file: string, durable: boolean, onStep?: OnStep): DatabaseSync {
-  const logged = guardLog(file);
+  guardLog(file);
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     const version = formatOf(database, file);
     // The mark goes into the file before the write-ahead log takes over, so that it can be read without opening the database.
     if (version === 0) database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
     database.exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durable ? 'FULL' : 'OFF'}; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536`);
-    if (logged) beginLog(database);
     if (version === 0) database.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`);
     else if (version < SCHEMA_VERSION) upgradeFile(database, version, onStep);
     return database;
@@ -73,18 +72,14 @@ function formatOf(database: DatabaseSync, file: string): number {
 /**
  * SQLite takes a damaged log for one that ended earlier, and would go on from there: acknowledged blocks would be forgotten
  * and other blocks take their numbers. Only the last transaction can be torn by a power cut, for every earlier one was
- * synced before it; damage before that stops the ledger. Returns whether there is a log.
+ * synced before it; damage before that stops the ledger. (Whoever opens folds the log into the file first, so that nothing old lies behind what comes.)
  */
-function guardLog(file: string): boolean {
+function guardLog(file: string): void {
   const log = readLog(file);
-  if (log.lost !== undefined && log.lost.synced) throw new CodedError('LEDGER_CORRUPT', 'The write-ahead log of a channel is damaged.', { why: `Blocks after byte ${log.lost.offset} of the log were acknowledged and cannot be read.`, next: `Restore the folder from a copy; healthkeep ledger verify names what is damaged.`, file: `${file}-wal`, offset: log.lost.offset });
-  return log.frames > 0;
+  if (log.lost?.synced === true) throw new CodedError('LEDGER_CORRUPT', 'The write-ahead log of a channel is damaged.', { why: `Blocks after byte ${log.lost.offset} of the log were acknowledged and cannot be read.`, next: `Restore the folder from a copy; healthkeep ledger verify names what is damaged.`, file: `${file}-wal`, offset: log.lost.offset });
 }
 
-/**
- * What a process that died, or a block that found no room, left in the log goes into the file, and the log begins anew:
- * nothing old lies behind what comes, and its room is given back.
- */
+/** What is in the log goes into the file, and the log begins anew: a block that found no room leaves nothing in it, and its room is given back. */
 export function beginLog(database: DatabaseSync): void {
   try {
     database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
