@@ -30,7 +30,7 @@ async function faulting<T>(work: () => Promise<T>): Promise<T> {
 function toFault(error: unknown): GatewayFault {
   if (isGatewayFault(error)) return error;
   if (!isCoded(error)) return new GatewayFault(grpcCode.internal, 'the ledger failed inside', [], { cause: error });
-  const codes: Readonly<Record<string, GrpcCode>> = { LEDGER_MALFORMED: grpcCode.invalidArgument, LEDGER_ACCESS_DENIED: grpcCode.permissionDenied, LEDGER_CONFIG_REFUSED: grpcCode.aborted, LEDGER_DISK_FULL: grpcCode.resourceExhausted, LEDGER_CORRUPT: grpcCode.dataLoss, LEDGER_STORAGE: grpcCode.failedPrecondition, LEDGER_OUTCOME_UNKNOWN: grpcCode.unknown, LEDGER_CLOSED: grpcCode.unavailable };
+  const codes: Readonly<Record<string, GrpcCode>> = { LEDGER_MALFORMED: grpcCode.invalidArgument, LEDGER_ACCESS_DENIED: grpcCode.permissionDenied, LEDGER_CONFIG_REFUSED: grpcCode.aborted, LEDGER_DISK_FULL: grpcCode.resourceExhausted, LEDGER_CORRUPT: grpcCode.dataLoss, LEDGER_CHAIN_BROKEN: grpcCode.dataLoss, LEDGER_STORAGE: grpcCode.failedPrecondition, LEDGER_OUTCOME_UNKNOWN: grpcCode.unknown, LEDGER_CLOSED: grpcCode.unavailable };
   return new GatewayFault(codes[error.code] ?? grpcCode.internal, JSON.stringify(error), [], { cause: error });
 }
 
