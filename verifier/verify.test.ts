@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromBase64url, fromHex, toBase64url, toHex } from '#base/bytes.ts';
 import { RECORD, fileText, makeConsent, makeFork, makeLeaf, makeMember, makeParty, makeProof, makeWorld, memberOf, PAIRWISE_ID, type MadeWorld } from './proofs.test-kit.ts';
+import { beginsWith } from './evidence.ts';
 import { verifyFile } from './verify.ts';
 
 // HEALTHKEEP_SLOW=1 (set by .ci/run) does all of the 100,000 that the promise asks for.
@@ -87,11 +88,28 @@ describe('a proof that two histories were shown', () => {
     expect(refusalOf({ ...fork, beginning: null })).toMatch(/beginning of the longer tree/);
   });
 
+  it('holds for the published vectors, and is refused for those that prove nothing', () => {
+    const { members, forks, noForks, growth } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'vectors', 'checkpoints.json'), 'utf8'));
+    const genesis = JSON.stringify({ kind: 'healthkeep-genesis', version: 1, members });
+    for (const { evidence, signedBoth } of forks) {
+      const { refusal, steps } = verifyFile({ file: JSON.stringify(evidence), genesis });
+      expect(refusal).toBeUndefined();
+      expect(steps.at(-1)).toBe(signedBoth.length === 0 ? 'Nobody signed both: the ledger was shown in two versions.' : `Signed both: ${signedBoth.join(', ')}.`);
+    }
+    for (const evidence of noForks) expect(verifyFile({ file: JSON.stringify(evidence), genesis }).good).toBe(false);
+    const whole = (size: number, root: string) => ({ size, root: Buffer.from(root, 'base64url') });
+    for (const { size1, size2, root1, root2, path } of growth) {
+      expect(beginsWith(whole(size1, root1), whole(size2, root2), path), `${size1} ${size2}`).toBe(true);
+      expect(beginsWith(whole(size1, root2), whole(size2, root2), path), `${size1} ${size2}`).toBe(false);
+      expect(beginsWith(whole(size1, root1), whole(size2 + 1, root2), path) && beginsWith(whole(size1, root1), whole(size2, root1), path), `${size1} ${size2}`).toBe(false);
+    }
+  });
+
   it('is refused with any bit of a witness\'s line changed', async () => {
     const watched = await makeFork(world, { growth: ['HO-east'] });
     const [head, line] = (watched.notes[1] as string).split('— HO-east ') as [string, string];
     const blob = Buffer.from(line, 'base64');
-    for (let bit = 0; bit < blob.length * 8; bit += 7) {
+    for (let bit = 0; bit < blob.length * 8; bit += 31) {
       const changed = Buffer.from(blob);
       changed[bit >> 3] = changed[bit >> 3]! ^ (1 << (bit & 7));
       expect(accepted({ ...watched, notes: [watched.notes[0], `${head}— HO-east ${changed.toString('base64')}\n`] }), `bit ${bit}`).toBe(false);

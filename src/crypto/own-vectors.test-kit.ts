@@ -4,11 +4,12 @@
  */
 import { fromBase64url, fromHex, toBase64url, toHex, utf8, type Bytes } from '#base/bytes.ts';
 import { canonicalJson, type Json } from '#base/canonical-json.ts';
-import { parseCheckpoint, verifyNoteSignature, writeCheckpoint } from './checkpoint.ts';
+import { noteSignatures, noteSigners, parseCheckpoint, verifyNoteSignature, writeCheckpoint } from './checkpoint.ts';
 import { decryptBody, encryptBody } from './cobblestone.ts';
 import { commit, saltedDigest, saltedList, statement } from './commitment.ts';
 import { deriveKey, epochKey, numbered, pseudonym } from './derive.ts';
 import { sha256 } from './digest.ts';
+import { compareNotes } from './growth.ts';
 import { openFrom } from './hpke.ts';
 import { verifyRequest } from './http-signature.ts';
 import { importPrivateKey, signLowS, verifyDer } from './keys.ts';
@@ -136,6 +137,32 @@ export const ownVectors: readonly VectorCase[] = [
       same(await verifyRequest(received, utf8(request.body), { clock: { now: () => request.created * 1_000 } }), { certificate: system.certificate, nonce: request.nonce, created: request.created });
       const key = await importPrivateKey(fromBase64url(system.privateKey));
       same(await verifyDer(readCertificate(system.certificate).spki, utf8('x'), await signLowS(key, utf8('x'))), true);
+    },
+  },
+  {
+    file: 'checkpoints.json',
+    name: 'checkpoints, co-signatures, growth and forks',
+    async run(vectors) {
+      const { members, validAt, checkpoint, note, signedBy, cosignedBy, cosignedAt, growth, forks, noForks } = vectors;
+      const { origin, size, height, text } = checkpoint;
+      same(writeCheckpoint({ origin, size, height, root: fromBase64url(checkpoint.root), blockHash: fromBase64url(checkpoint.blockHash) }), text);
+      const among = members.map(({ org, rootCertificate }: Vectors) => ({ name: org, rootCertificate }));
+      const signers = await noteSigners(note, among, Date.parse(validAt));
+      same([signers.trees, signers.growth], [[signedBy], [cosignedBy]]);
+      same(noteSignatures(note).find(({ name }) => name === cosignedBy)?.cosignedAt, cosignedAt);
+      for (const { size1, size2, root1, root2, path } of growth) same(verifyConsistency({ size1, size2, root1: fromBase64url(root1), root2: fromBase64url(root2), path: path.map(fromBase64url) }), true);
+      const verdictOf = async ({ notes, beginning }: Vectors): Promise<string> =>
+        (await compareNotes(notes[0], notes[1], async function* () {
+          if (beginning !== null) yield { root: fromBase64url(beginning.root), path: beginning.path.map(fromBase64url) };
+        })).verdict;
+      for (const { evidence, signedBoth } of forks) {
+        same(await verdictOf(evidence), 'fork');
+        const [one, other] = await Promise.all(evidence.notes.map((signed: string) => noteSigners(signed, among)));
+        same([...one.trees, ...one.growth].filter((org: string) => [...other.trees, ...other.growth].includes(org)), signedBoth);
+      }
+      // Whichever note is given first, the program sees the fork; a proof in a file has the shorter one first.
+      const told = await Promise.all(noForks.map(verdictOf));
+      same(told, ['longer', 'unproven', 'same', 'fork', 'unproven']);
     },
   },
 ];
