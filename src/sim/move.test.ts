@@ -80,6 +80,8 @@ describe('a network that moves', () => {
       const { identities, source, target } = both;
       const operator = identities.get(EAST.org)?.operator as never;
       const channel = hdcOf(EAST.org);
+      // The other way round the same folder is refused: it has moved once.
+      await expect(moveLedger({ identities, source: target, target: source, archive: join(folder, 'again'), progress: () => undefined })).rejects.toMatchObject({ code: 'MOVE_AGAIN' });
       const begun = (await contractClient(target.clientOf(EAST.org), { channel, signer: operator }).evaluate('getMove', {})).move.import;
       expect(begun).toMatchObject({ sealed: true, sealedBy: [EAST.org] });
       const end = { height: begun?.source.height as number, blockHash: fromBase64url(begun?.source.blockHash as string) };

@@ -13,6 +13,7 @@ export const moveErrors = {
   STATE_FORMAT_OTHER: { status: 409, issue: 'not-supported', exit: 4, sentence: 'The contract on this channel writes its state in another form.', next: 'Deploy the version of the contracts that the source runs, then upgrade.', retry: false },
   STATE_ROOT_DIFFERS: { status: 409, issue: 'invariant', exit: 6, sentence: 'The state that was taken in is not the state that was announced.', next: 'Do not use this channel; find out who changed what, then import into a new one.', retry: false },
   MOVE_TARGET_OTHER: { status: 409, issue: 'conflict', exit: 3, sentence: 'A channel of the target is not made like the source.', next: 'Correct the configuration of the target, then go on.', retry: false },
+  MOVE_AGAIN: { status: 409, issue: 'not-supported', exit: 4, sentence: 'The channel came from another ledger itself; this version moves a channel once.', next: 'Stay on this ledger.', retry: false },
   ARCHIVE_BROKEN: { status: 500, issue: 'invariant', exit: 6, sentence: 'The archive of a channel is not what its chain says.', next: 'Take the archive of another member, or write it again from the source.', retry: false },
   MEMBER_SILENT: { status: 403, issue: 'forbidden', exit: 4, sentence: 'The caller\'s organisation is suspended or has left the consortium.', next: 'Ask a member to propose its reinstatement.', retry: false },
 } as const satisfies Record<string, ErrorRow>;

@@ -80,10 +80,12 @@ export function firstVoice({ voices, channel }: Pick<ChannelMove, 'voices' | 'ch
   return first;
 }
 
-/** Throws MOVE_TARGET_OTHER, STATE_FORMAT_OTHER, and CHANNEL_NOT_EMPTY for a target that holds another state. */
+/** Throws MOVE_AGAIN, MOVE_TARGET_OTHER, STATE_FORMAT_OTHER, and CHANNEL_NOT_EMPTY for a target that holds another state. */
 export async function compareChannel(move: ChannelMove): Promise<void> {
   const { channel, source, target, progress } = move;
   const voice = firstVoice(move);
+  const here = await contractOn(source, move, voice).evaluate('getMove', {});
+  if (here.move.import !== null) throw new CodedError('MOVE_AGAIN', 'The channel came from another ledger itself.', { channel });
   checkLikeness(channel, await source.config(channel, voice.operator), await target.config(channel, voice.operator));
   const there = contractOn(target, move, voice);
   const { format, move: state } = await there.evaluate('getMove', {});
