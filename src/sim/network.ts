@@ -137,7 +137,10 @@ async function answer(handlers: ReadonlyMap<OrgId, Fetch>, org: OrgId, request: 
   return handler === undefined ? new Response(null, { status: 503, headers: { 'retry-after': '1' } }) : handler(request);
 }
 
-type LedgerSeams = Pick<NetworkOptions, 'folder' | 'keys' | 'clock' | 'random' | 'scheduler' | 'log'>;
+interface LedgerSeams extends Pick<NetworkOptions, 'folder' | 'keys' | 'clock' | 'random' | 'scheduler' | 'log'> {
+  /** Programs that take the place of ours. */
+  readonly contracts?: Readonly<Partial<Record<ChannelKind, Chaincode>>>;
+}
 
 /** Only the ledger of a folder, for a process that serves it to others. */
 export async function openLedgerOf(options: LedgerSeams, members: readonly DemoMember[]): Promise<{ readonly ledger: EmbeddedLedger; readonly close: () => Promise<void> }> {
@@ -179,7 +182,7 @@ async function openLedger(options: LedgerSeams, identities: ReadonlyMap<OrgId, K
       await ledger.attachPeer({ mspId: org, certificate: peerKey.certificate, privateKeyPkcs8: peerKey.privateKeyPkcs8, channels: [channel] });
     }
     const kind = channelKind(channel);
-    await ledger.deploy({ channel, name: kind, chaincode: CONTRACTS[kind], needed });
+    await ledger.deploy({ channel, name: kind, chaincode: options.contracts?.[kind] ?? CONTRACTS[kind], needed });
   }
   return ledger;
 }

@@ -10,8 +10,9 @@ import type { OrgId } from '#model/ids.ts';
 import { openTlsIdentity } from '#org/identity.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { join } from 'node:path';
-import type { Command } from '../command.ts';
+import type { Command, CommandContext } from '../command.ts';
 import { pathOf } from '../context.ts';
+import { readContractPrograms, type ContractPrograms } from '../contract-programs.ts';
 import { holdFolder, makeFolder, readNetworkFile, writeNetworkFile } from '../folder.ts';
 import { writeOutput } from '../files.ts';
 import { fileLog } from '../log.ts';
@@ -25,6 +26,7 @@ export const ledgerServe: Command = {
     folder: { type: 'string', value: 'DIR', summary: 'the network\'s folder', required: true },
     port: { type: 'string', value: 'N', summary: 'port for HTTP (default: that of network.json)' },
     ...grpcOptions,
+    contracts: { type: 'string', value: 'FILE', summary: 'contracts that run in processes of their own, and where (docs/chaincode.md)' },
     'with-caller': { type: 'boolean', summary: 'end when standard input ends: with the program that started it' },
   },
   examples: ['healthkeep ledger serve --folder demo', 'healthkeep ledger serve --folder demo --grpc-port 7051', 'healthkeep ledger serve --folder demo --grpc-port 7051 --tls', 'healthkeep ledger serve --folder demo --grpc-port 7051 --grpc-host 0.0.0.0 --tls-cert server.pem --tls-key server.key'],
@@ -35,8 +37,9 @@ export const ledgerServe: Command = {
     const hold = holdFolder(makeFolder(path));
     if (!hold.held) throw new CodedError('FOLDER_IN_USE', 'Another process works in this folder.', { why: 'A demo or ledger runs on it.', next: 'Stop it, or choose another --folder.' });
     const members = (Object.keys(file.members) as OrgId[]).map((org) => DEMO_MEMBERS.find((one) => one.org === org) ?? { org, name: org });
-    const opened = await openLedgerOf({ folder: path, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path) }, members);
-    const closers: (() => Promise<void>)[] = [opened.close];
+    const programs = programsOf(context, path);
+    const opened = await openLedgerOf({ folder: path, clock: systemClock, random: systemRandom, scheduler: realScheduler, log: fileLog(path), contracts: programs.contracts }, members);
+    const closers: (() => Promise<void>)[] = [opened.close, async () => programs.close()];
     try {
       const server = await listen({ fetch: withHealth(opened.ledger.health, createHttpRelay({ transport: opened.ledger.transport() })), port: context.options['port'] === undefined ? Number(new URL(file.ledger).port) : portOf(context.options['port'], '--port') });
       closers.unshift(server.close);
@@ -53,6 +56,12 @@ export const ledgerServe: Command = {
     return undefined;
   },
 };
+
+function programsOf(context: CommandContext, folder: string): Pick<ContractPrograms, 'contracts' | 'close'> {
+  const { contracts } = context.options;
+  if (contracts === undefined) return { contracts: {}, close: () => undefined };
+  return readContractPrograms(pathOf(context, contracts), { scheduler: realScheduler, log: fileLog(folder), pathOf: (file) => pathOf(context, file) });
+}
 
 /** A program that is killed closes what it held open: its child learns of it from the end of standard input. */
 function callerEnds(): Promise<void> {
