@@ -100,7 +100,8 @@ async function readAll(client: LedgerClient, channel: string, signer: LedgerSign
 
 const signatureFacts = ({ mspId, right }: SignatureReport): Json => ({ mspId, right });
 
-function factsOf(block: BlockReport): Json {
+/** A block as `--json` and `--lines` print it. */
+export function factsOf(block: BlockReport): Json {
   return {
     number: block.number,
     headerHash: toHex(block.headerHash),
