@@ -3,7 +3,7 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CodedError, isCoded } from '#base/errors.ts';
 
-const primary = { ioError: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 } as const;
+const primary = { readOnly: 8, ioError: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 } as const;
 
 /** Extended codes of a sync that failed: of a file, of its folder. What the disk holds is then unknown. */
 const syncFailures: ReadonlySet<number> = new Set([1034, 1290]);
@@ -42,7 +42,8 @@ export function storeError(cause: unknown, where: Where): unknown {
   if (code === primary.corrupt || code === primary.notADatabase) {
     return new CodedError('LEDGER_CORRUPT', `The state file of channel ${where.channel} is damaged.`, { why: 'SQLite found a page that cannot be right.', next: `Restore ${where.file} from a copy, or replay the channel from its blocks.`, ...where }, { cause });
   }
-  if (code === primary.ioError || code === primary.cannotOpen) {
+  // SQLite opens a file read-only when the disk refuses it otherwise.
+  if (code === primary.ioError || code === primary.cannotOpen || code === primary.readOnly) {
     return new CodedError('LEDGER_STORAGE', `The file of channel ${where.channel} cannot be read or written.`, { why: `SQLite reports input/output error ${extended}.`, next: 'Look at the disk and the rights on the folder.', ...where }, { cause });
   }
   return cause;
