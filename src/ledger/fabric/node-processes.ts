@@ -102,7 +102,9 @@ function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
   }
 }
 
-/** The last lines of a log, for an error's reason. */
+/** What a log ends with, for an error's reason: the last line that speaks of an error, else the last line. */
 export function lastWords(log: string): string {
-  return existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-2).join(' | ').slice(-300) : '';
+  if (!existsSync(log)) return '';
+  const lines = readFileSync(log, 'utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  return (lines.findLast((line) => /error|panic|fatal/i.test(line)) ?? lines.at(-1) ?? '').slice(0, 300);
 }
