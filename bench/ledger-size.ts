@@ -1,10 +1,11 @@
 /**
  * How the embedded ledger grows: start time, memory, reads and writes on a channel of 0, 1 and 10 million keys. JSON lines.
  *
- *   node bench/ledger-size.ts [--keys 0,1000000,10000000] [--minutes 20] [--seconds 3] [--value-bytes 100]
+ *   node bench/ledger-size.ts [--keys 0,1000000,10000000] [--minutes 20] [--seconds 3] [--value-bytes 100] [--order rising|scattered]
  *
- * Keys are scattered, as record ids are. They come into the ledger the ordinary way, as transactions of 1,000 writes each;
- * when the minutes are over, the rest is not written and the line says how many there are. Every measurement is made by
+ * Keys come into the ledger the ordinary way, as transactions of 1,000 writes each; when the minutes are over, the rest is
+ * not written and the line says how many there are. They are written in rising order, or scattered as record ids are:
+ * then every key dirties pages of its own, and the disk decides. Reads are scattered in both. Every measurement is made by
  * a fresh process on the folder: from its start to the first answer, then reads by evaluation and durable writes.
  * Start is bound by reading (nothing grows with the keys but the depth of SQLite's trees); reads by signatures, and by the
  * disk once the file no longer fits into the machine's page cache; filling by SQLite's scattered pages.
@@ -23,7 +24,7 @@ import type { LedgerClient, LedgerSigner } from '#ledger/client.ts';
 import type { Chaincode } from '#ledger/stub.ts';
 import { closedLoop, print, printMachine, rounded, seams } from './ledger-kit.ts';
 
-const { values } = parseArgs({ options: { keys: { type: 'string', default: '0,1000000,10000000' }, minutes: { type: 'string', default: '20' }, seconds: { type: 'string', default: '3' }, 'value-bytes': { type: 'string', default: '100' } } });
+const { values } = parseArgs({ options: { keys: { type: 'string', default: '0,1000000,10000000' }, minutes: { type: 'string', default: '20' }, seconds: { type: 'string', default: '3' }, 'value-bytes': { type: 'string', default: '100' }, order: { type: 'string', default: 'rising' } } });
 const KEYS_PER_TRANSACTION = 1_000;
 const FILLERS = 12;
 const IDENTITIES = 'identities.json';
@@ -45,18 +46,22 @@ interface Work {
   readonly until: number;
   readonly seconds: number;
   readonly valueBytes: number;
+  readonly order: string;
   readonly started: number;
 }
 
-/** Scattered and the same every time: multiplication by an odd number permutes the residues of 2^40. */
-const keyOf = (index: number): string => (((BigInt(index) * 0x9e3779b97f4a7c15n) & 0xff_ffff_ffffn) as bigint).toString(32).padStart(8, '0');
+/** The same every time. Scattered: multiplication by an odd number permutes the residues of 2^40. */
+function keyOf(index: number, order: string): string {
+  const place = order === 'scattered' ? (BigInt(index) * 0x9e3779b97f4a7c15n) & 0xff_ffff_ffffn : BigInt(index);
+  return place.toString(32).padStart(8, '0');
+}
 
 const contract: Chaincode = {
   async Invoke(stub) {
     const { fcn, params } = stub.getFunctionAndParameters();
-    const { from = 0, count = 0, bytes = 0, key = '' } = JSON.parse(params[0] ?? '{}') as { from?: number; count?: number; bytes?: number; key?: string };
+    const { from = 0, count = 0, bytes = 0, key = '', order = '' } = JSON.parse(params[0] ?? '{}') as { from?: number; count?: number; bytes?: number; key?: string; order?: string };
     const value = new Uint8Array(bytes).fill(120);
-    if (fcn === 'fill') for (let index = from; index < from + count; index++) await stub.putState(keyOf(index), value);
+    if (fcn === 'fill') for (let index = from; index < from + count; index++) await stub.putState(keyOf(index, order), value);
     if (fcn === 'put') await stub.putState(key, value);
     const payload = fcn === 'get' ? new TextEncoder().encode(String((await stub.getState(key)).length)) : new Uint8Array(0);
     return { status: 200, message: '', payload };
@@ -90,23 +95,23 @@ async function open(folder: string): Promise<Opened> {
 const rssMiB = (): number => Math.round(process.memoryUsage.rss() / 1_048_576);
 
 /** Number of the first key that was not written. */
-async function fill({ client, signer }: Opened, { from, to, until, valueBytes }: Work): Promise<number> {
+async function fill({ client, signer }: Opened, { from, to, until, valueBytes, order }: Work): Promise<number> {
   let next = from;
   await Promise.all(Array.from({ length: FILLERS }, async () => {
     while (next < to && Date.now() < until) {
       const start = next;
       const count = Math.min(KEYS_PER_TRANSACTION, to - start);
       next += count;
-      await client.submit({ channel: 'bench', contract: 'bench', name: 'fill', input: { from: start, count, bytes: valueBytes }, signer });
+      await client.submit({ channel: 'bench', contract: 'bench', name: 'fill', input: { from: start, count, bytes: valueBytes, order }, signer });
     }
   }));
   return next;
 }
 
-async function measure({ client, signer }: Opened, { from, seconds }: Work): Promise<object> {
-  const get = (index: number): Promise<unknown> => client.evaluate({ channel: 'bench', contract: 'bench', name: 'get', input: { key: keyOf(index) }, signer });
+async function measure({ client, signer }: Opened, { from, seconds, valueBytes, order }: Work): Promise<object> {
+  const get = (index: number): Promise<unknown> => client.evaluate({ channel: 'bench', contract: 'bench', name: 'get', input: { key: keyOf(index, order) }, signer });
   const random = (): number => Math.floor(Math.random() * Math.max(1, from));
-  if (from > 0 && (await get(from - 1)) !== Number(values['value-bytes'])) throw new Error('the last key is not what was written');
+  if (from > 0 && (await get(from - 1)) !== valueBytes) throw new Error('the last key is not what was written');
   const reads: Record<string, object> = {};
   for (const clients of [1, 16, 64]) {
     const { perSecond, p50ms, p95ms } = await closedLoop(clients, seconds, () => get(random()));
@@ -126,7 +131,7 @@ async function child(work: Work): Promise<void> {
     await opened.ledger.close();
     process.send?.({ filled: from, seconds: rounded((performance.now() - begun) / 1_000), rssMiB: rssMiB() });
   } else {
-    await opened.client.evaluate({ channel: 'bench', contract: 'bench', name: 'get', input: { key: keyOf(0) }, signer: opened.signer });
+    await opened.client.evaluate({ channel: 'bench', contract: 'bench', name: 'get', input: { key: keyOf(0, work.order) }, signer: opened.signer });
     const startMs = Date.now() - work.started;
     const started = { startMs, openMs: Math.round(openMs), rssMiBAtStart: rssMiB() };
     const figures = await measure(opened, work);
@@ -160,12 +165,12 @@ async function main(): Promise<void> {
   printMachine();
   try {
     await makeIdentities(folder);
-    const common = { folder, until: Date.now() + Number(values.minutes) * 60_000, seconds: Number(values.seconds), valueBytes: Number(values['value-bytes']) };
+    const common = { folder, until: Date.now() + Number(values.minutes) * 60_000, seconds: Number(values.seconds), valueBytes: Number(values['value-bytes']), order: values.order };
     let have = 0;
     for (const wanted of values.keys.split(',').map(Number)) {
       if (wanted > have) {
         const { filled, seconds, rssMiB: rss } = await inChild<Filled>({ ...common, from: have, to: wanted });
-        print({ bench: 'ledger-size fill', from: have, keys: filled, seconds, keysPerSecond: Math.round((filled - have) / seconds), rssMiB: rss });
+        print({ bench: 'ledger-size fill', order: values.order, from: have, keys: filled, seconds, keysPerSecond: Math.round((filled - have) / seconds), rssMiB: rss });
         have = filled;
       }
       const figures = await inChild<object>({ ...common, from: have, to: have });

@@ -54,7 +54,7 @@ export class Channel {
   readonly contracts = new Map<string, Chaincode>();
   /** Endorsements of this process and the private values that go with them. */
   readonly memo: EndorsementMemo = createMemo();
-  readonly traffic: Traffic = createTraffic();
+  readonly traffic: Traffic;
   readonly #parts: ChannelParts;
   readonly #queue: Waiting[] = [];
   readonly #watchers = new Set<() => void>();
@@ -72,6 +72,7 @@ export class Channel {
   /** Opens on a file that holds block 0 at least. Throws LEDGER_CORRUPT. */
   constructor(parts: ChannelParts) {
     this.#parts = parts;
+    this.traffic = createTraffic(parts.scheduler);
     this.#planted = parts.planted ?? noBugs;
     this.store = parts.store;
     this.name = parts.store.channel;

@@ -38,12 +38,12 @@ describe('signatures off the main thread', () => {
 describe('the wait for company', () => {
   it('does not hold a lone transaction', async () => {
     const begun = performance.now();
-    await createTraffic().settle(() => 1, realScheduler);
+    await createTraffic(realScheduler).settle(() => 1, realScheduler);
     expect(performance.now() - begun).toBeLessThan(5);
   });
 
   it('ends when as many have come as are under way', async () => {
-    const traffic = createTraffic();
+    const traffic = createTraffic(realScheduler);
     let queued = 1;
     for (const id of ['a', 'b', 'c']) traffic.expect(id);
     let settled = false;
@@ -59,7 +59,7 @@ describe('the wait for company', () => {
   });
 
   it('ends after the longest wait for those who never come, and does not wait for them again', async () => {
-    const traffic = createTraffic();
+    const traffic = createTraffic(realScheduler);
     for (const id of ['a', 'b', 'c']) traffic.expect(id);
     let slept = 0;
     const scheduler = { sleep: async () => void slept++ };

@@ -24,8 +24,8 @@ export interface Traffic {
   settle(queued: () => number, scheduler: Scheduler): Promise<void>;
 }
 
-export function createTraffic(): Traffic {
-  const turnstile = createTurnstile();
+export function createTraffic(scheduler: Scheduler): Traffic {
+  const turnstile = createTurnstile(scheduler);
   const expected = new Set<string>();
   let active = 0;
   let wake: (() => void) | undefined;

@@ -2,8 +2,10 @@
  * What a channel does when more is asked than it can do: a bounded number of calls is worked on, a bounded number waits,
  * the rest is refused at once with LEDGER_BUSY. Each organisation has a queue of its own and they are served in turn, so
  * that one that floods fills its own queue and nobody else's. Transactions that are endorsed already go past the queues:
- * work was spent on them, and refusing them would waste it; only their number is bounded.
+ * work was spent on them, and refusing them would waste it; only their number is bounded. A contract that never returns
+ * loses its place after half a minute, if others wait for it.
  */
+import type { Scheduler } from '#base/ports.ts';
 import { GatewayFault, grpcCode } from '../transport.ts';
 import { codedFault } from './refusal.ts';
 
@@ -37,36 +39,54 @@ export const RETRY_AFTER_SECONDS = 1;
 
 const busy = (): GatewayFault => codedFault(grpcCode.resourceExhausted, { code: 'LEDGER_BUSY', message: 'The ledger has more to do than it can take.', details: { why: 'Too many calls wait already.', next: 'Send it again after a moment.', retryAfterSeconds: RETRY_AFTER_SECONDS } });
 
-type Start = () => void;
+/** Longest time that a call keeps others waiting: Fabric's `chaincode.executetimeout`, looked at every tick. */
+const TICK_MS = 5_000;
+const STAY_TICKS = 6;
 
-export function createTurnstile({ places, waitingEach, submitted }: TurnstileLimits = LIMITS): Turnstile {
+interface Stay {
+  ticks: number;
+}
+
+export function createTurnstile(scheduler: Scheduler, { places, waitingEach, submitted }: TurnstileLimits = LIMITS): Turnstile {
   /** In the order in which they have their turn; an organisation without waiting calls is not in it. */
-  const queues = new Map<string, Start[]>();
-  let entered = 0;
+  const queues = new Map<string, ((stay: Stay) => void)[]>();
+  const stays = new Set<Stay>();
   let passing = 0;
   let waiting = 0;
+  let watch: AbortController | undefined;
+  const sit = (): Stay => {
+    const stay = { ticks: 0 };
+    stays.add(stay);
+    return stay;
+  };
   const letIn = (): void => {
-    while (entered + passing < places) {
+    while (stays.size + passing < places) {
       const next = queues.entries().next().value;
-      if (next === undefined) return;
+      if (next === undefined) break;
       const [mspId, queue] = next;
       queues.delete(mspId);
       const start = queue.shift();
       // Behind all others: everybody has had a turn before this one has its next.
       if (queue.length > 0) queues.set(mspId, queue);
       waiting--;
-      entered++;
-      start?.();
+      start?.(sit());
+    }
+    if (waiting === 0) watch?.abort();
+  };
+  /** Runs only while somebody waits. */
+  const watchStays = async (stop: AbortController): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await scheduler.sleep(TICK_MS, stop.signal);
+      if (stop.signal.aborted) return;
+      for (const stay of stays) if (++stay.ticks >= STAY_TICKS) stays.delete(stay);
+      letIn();
     }
   };
-  const takePlace = (mspId: string): Promise<void> | undefined => {
-    if (entered + passing < places && waiting === 0) {
-      entered++;
-      return undefined;
-    }
+  const wait = (mspId: string): Promise<Stay> => {
     const queue = queues.get(mspId) ?? [];
     if (queue.length >= waitingEach) throw busy();
     waiting++;
+    if (watch === undefined || watch.signal.aborted) void watchStays((watch = new AbortController()));
     return new Promise((resolve) => {
       queue.push(resolve);
       queues.set(mspId, queue);
@@ -74,12 +94,11 @@ export function createTurnstile({ places, waitingEach, submitted }: TurnstileLim
   };
   return {
     enter: async (mspId, work) => {
-      const turn = takePlace(mspId);
-      if (turn !== undefined) await turn;
+      const stay = stays.size + passing < places && waiting === 0 ? sit() : await wait(mspId);
       try {
         return await work();
       } finally {
-        entered--;
+        stays.delete(stay);
         letIn();
       }
     },
