@@ -48,7 +48,7 @@ describe('a network that moves', () => {
       let stops = 0;
       const move = (stopAfter: number) => {
         let steps = 0;
-        return moveLedger({ identities, source, target, archive, tablesOf: (channel, leaveOut) => ledger.stateRoot(channel, leaveOut), progress: () => {
+        return moveLedger({ identities, source, target, archive, chunkRows: 2, tablesOf: (channel, leaveOut) => ledger.stateRoot(channel, leaveOut), progress: () => {
           if (++steps > stopAfter) throw new Error('stopped');
         } });
       };
@@ -63,7 +63,7 @@ describe('a network that moves', () => {
         expect(organisationsIn(await target.config(CON, east.operator)).find((one) => one.mspId === EAST.org)?.revoked.size).toBe(1);
         break;
       }
-      expect(stops).toBeGreaterThan(15);
+      expect(stops).toBeGreaterThan(20);
       for (const channel of channelsOf([...identities.keys()])) {
         const skip = (key: string): boolean => key === '\u0000move\u0000';
         expect(toBase64url((await other.stateRoot(channel, skip)).root), channel).toBe(toBase64url((await ledger.stateRoot(channel, skip)).root));

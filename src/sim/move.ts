@@ -54,6 +54,7 @@ export interface MoveOptions {
   readonly target: Place;
   readonly archive: string;
   readonly progress: (step: MoveStep) => void;
+  readonly chunkRows?: number;
   /** What the source's own tables hold, where this process has them. */
   readonly tablesOf?: (channel: ChannelName, leaveOut: (key: string) => boolean) => Promise<ChannelRoot>;
 }
@@ -61,12 +62,12 @@ export interface MoveOptions {
 const MOVE_KEY = compositeKey(['move']);
 
 /** Throws as the steps do (docs/moving.md); run again it goes on where it was. */
-export function moveLedger({ identities, source, target, archive, progress, tablesOf }: MoveOptions): Promise<readonly MovedChannel[]> {
+export function moveLedger({ identities, source, target, archive, progress, tablesOf, chunkRows }: MoveOptions): Promise<readonly MovedChannel[]> {
   const members = [...identities.keys()];
   const identity = (org: OrgId): KeptOrgIdentity => identities.get(org) as KeptOrgIdentity;
   const voicesOf = (channel: ChannelName): Voice[] => channelOrgs(channel, members).peers.map((org) => ({ org, operator: identity(org).operator, peer: identity(org).peer }));
   return moveNetwork({
-    channels: channelsOf(members), source, target, voicesOf, progress,
+    channels: channelsOf(members), source, target, voicesOf, progress, ...(chunkRows === undefined ? {} : { chunkRows }),
     archive: (channel, blocks) => writeArchive(archive, channel, blocks),
     checkpoint: (channel, end) => signedByAll(checkpointOf(channel, readArchive(archive, channel), end), voicesOf(channel)),
     publishCrl: (channel, mspId, crl) => target.admin.updateCrl({ channel, mspId, crl, signer: identity(mspId as OrgId).operator }),

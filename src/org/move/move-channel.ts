@@ -49,6 +49,8 @@ export interface ChannelMove {
   /** The root as the source's own tables give it, where they can be read. */
   sourceRoot?(channel: ChannelName): Promise<Uint8Array>;
   progress(step: MoveStep): void;
+  /** Rows in one transaction; default 400. */
+  readonly chunkRows?: number;
 }
 
 export interface MoveStep {
@@ -155,7 +157,7 @@ async function carried(move: ChannelMove, begun: ImportState): Promise<ImportSta
   const there = contractOn(target, move, voice);
   let state = begun;
   const from = state.lastKey === '' ? '' : `${state.lastKey}\u0000`;
-  for await (const rows of chunksOf(readRows(contractOn(source, move, voice), from))) {
+  for await (const rows of chunksOf(readRows(contractOn(source, move, voice), from), move.chunkRows ?? CHUNK_ROWS)) {
     state = await sendChunk(there, state, rows);
     progress({ channel, step: 'carried', done: state.count, of: state.keys });
   }
@@ -174,11 +176,11 @@ async function sendChunk(there: Contract, state: ImportState, rows: readonly Sta
   }
 }
 
-async function* chunksOf(rows: AsyncIterable<StateRow>): AsyncGenerator<readonly StateRow[]> {
+async function* chunksOf(rows: AsyncIterable<StateRow>, most: number): AsyncGenerator<readonly StateRow[]> {
   let chunk: StateRow[] = [];
   let bytes = 0;
   for await (const row of rows) {
-    if (chunk.length === CHUNK_ROWS || (chunk.length > 0 && bytes + rowBytes(row) > CHUNK_BYTES)) {
+    if (chunk.length === most || (chunk.length > 0 && bytes + rowBytes(row) > CHUNK_BYTES)) {
       yield chunk;
       [chunk, bytes] = [[], 0];
     }
