@@ -18,7 +18,7 @@ export type ReportReasonName = 'misleading' | 'too-many' | 'not-mine' | 'pressur
 export async function revoke(context: Context, tag: SlotTag): Promise<void> {
   const slot = await slotOf(context, tag);
   if (slot.answer === undefined || slot.answer.decision === 'no') throw new CodedError('REQUEST_NOT_ANSWERED', 'Nothing was granted here.', { next: 'To end the permission to ask, withdraw it.' });
-  if (slot.revocation === 'none') await context.vault.write(put(slots, tag, { ...slot, revocation: 'wanted' }));
+  if (slot.revocation === 'none') await context.vault.write(put(slots, tag, { ...slot, revocation: 'wanted', revokedAt: context.clock.now() }));
   await finishRevocation(context, tag);
 }
 

@@ -128,6 +128,8 @@ export const Slot = z
     noticed: z.boolean(), lookedAt: z.int(),
     request: Request.optional(), answer: AnswerPlan.optional(),
     revocation: SlotWish, withdrawal: SlotWish,
+    /** When it was wished, UTC milliseconds, and where members of DRC showed it. */
+    revokedAt: z.int().optional(), revocationProof: LeafProof.optional(),
     reports: z.array(z.strictObject({ reason: z.string(), done: z.boolean() }).readonly()).readonly(),
     receipt: z.strictObject({ packageDigest: Digest, delivered: z.int(), verified: z.int(), at: Instant }).readonly().optional(),
     erasure: z.strictObject({ reason: z.string(), receiptDigest: Digest, at: Instant }).readonly().optional(),

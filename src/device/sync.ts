@@ -15,6 +15,7 @@ import { openSlots } from './permits.ts';
 import { codeOf } from './persistence.ts';
 import { placedRecords } from './records.ts';
 import { answerUnfinished, mayChange, readSlots, requestState } from './requests.ts';
+import { confirmRevocations } from './revocation-receipts.ts';
 import { finishRevocations } from './revocations.ts';
 import { deliveries, erasures, links, slots } from './state.ts';
 import { shuffled } from './keys.ts';
@@ -80,6 +81,7 @@ type Collect = (step: string, act: () => Promise<readonly string[]>) => Promise<
 /** Taking back comes before everything else. */
 async function finishBegun(context: Context, collect: Collect): Promise<void> {
   await collect('revocations', () => finishRevocations(context));
+  await collect('revocations', () => confirmRevocations(context));
   await collect('links', async () => { await finishLinks(context); return []; });
   await collect('permits', () => openSlots(context));
   await collect('answers', () => finishAnswers(context));
