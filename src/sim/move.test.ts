@@ -63,7 +63,7 @@ describe('a network that moves', () => {
         expect(organisationsIn(await target.config(CON, east.operator)).find((one) => one.mspId === EAST.org)?.revoked.size).toBe(1);
         break;
       }
-      expect(stops).toBeGreaterThan(20);
+      expect(stops).toBeGreaterThan(15);
       for (const channel of channelsOf([...identities.keys()])) {
         const skip = (key: string): boolean => key === '\u0000move\u0000';
         expect(toBase64url((await other.stateRoot(channel, skip)).root), channel).toBe(toBase64url((await ledger.stateRoot(channel, skip)).root));
