@@ -24,7 +24,6 @@ beforeAll(async () => {
   extra['roleless'] = await orgs.a.issue('visitor', 'visitor');
   extra['foreign'] = (await createTestOrg('OrgA', served.clock)).client;
   extra['outsider'] = orgs.c.client;
-  extra['orderer'] = await orgs.a.issue('orderer', 'orderer');
   const crl = await orgs.a.ca.issueCrl([{ certificate: extra['revoked'].certificate, at: served.clock.now() }], served.clock.now());
   await ledger.updateCrl({ channel: 'solo', mspId: 'OrgA', crl, signer: orgs.a.admin.signer });
 });
