@@ -4,8 +4,9 @@ import { CodedError, isCoded } from '#base/errors.ts';
 import type { ChainFacts } from '../admin.ts';
 import { commitHashOf, dataHash, headerDer, headerHash } from '../block.ts';
 import { validationCode } from '../codes.ts';
-import { Block, headerType, Metadata, metadataSlot, SignatureHeader } from '../protos/common.ts';
+import { Block, headerType, IdentifierHeader, Metadata, metadataSlot, SerializedIdentity, SignatureHeader } from '../protos/common.ts';
 import { ConfigEnvelope } from '../protos/config.ts';
+import { Orderers } from '../protos/orderer-config.ts';
 import { readEnvelope } from '../transaction.ts';
 import { viewOf, type ChannelView } from './channel-config.ts';
 import { openChannelStore, type ChannelStore } from './channel-store.ts';
@@ -60,13 +61,25 @@ function readWhole(store: Blocks, number: number): WholeBlock {
 
 const slot = (block: Block, index: number): Uint8Array => block.metadata?.metadata[index] ?? new Uint8Array(0);
 
+/** Enough of the orderers signed: one under Raft and in the embedded ledger, a quorum under BFT. A signature that is wrong counts for nobody. */
 async function signedByOrderer(block: WholeBlock, view: ChannelView): Promise<boolean> {
   const { value, signatures } = Metadata.decode(slot(block, metadataSlot.signatures));
-  const [first] = signatures;
-  if (first === undefined) return false;
-  const identity = view.identify(SignatureHeader.decode(first.signatureHeader).creator);
-  if (isRefusal(identity) || !view.holds('/Channel/Orderer/BlockValidation', [identity])) return false;
-  return verifyNative(identity.key, concat(value, first.signatureHeader, headerDer(block.header)), first.signature);
+  const header = headerDer(block.header);
+  const identities = await Promise.all(signatures.map(async ({ signatureHeader, identifierHeader, signature }) => {
+    const creator = signatureHeader.length > 0 ? SignatureHeader.decode(signatureHeader).creator : consenterOf(view, IdentifierHeader.decode(identifierHeader).identifier);
+    const identity = creator === undefined ? undefined : view.identify(creator);
+    if (identity === undefined || isRefusal(identity)) return undefined;
+    const signedPart = signatureHeader.length > 0 ? signatureHeader : identifierHeader;
+    return (await verifyNative(identity.key, concat(value, signedPart, header), signature)) ? identity : undefined;
+  }));
+  return view.holds('/Channel/Orderer/BlockValidation', identities.filter((identity) => identity !== undefined));
+}
+
+/** The serialised identity of a BFT orderer, by its number in the configuration. */
+function consenterOf({ group }: ChannelView, id: number): Uint8Array | undefined {
+  const orderers = Orderers.decode(group.groups.get('Orderer')?.values.get('Orderers')?.value ?? new Uint8Array(0));
+  const consenter = orderers.consenterMapping.find((one) => one.id === id);
+  return consenter === undefined ? undefined : SerializedIdentity.encode({ mspId: consenter.mspId, idBytes: consenter.identity });
 }
 
 function configIn(envelope: Uint8Array): ChannelView | undefined {

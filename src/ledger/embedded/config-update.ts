@@ -109,7 +109,7 @@ export function checkConfigTransaction(view: ChannelView, envelope: Uint8Array, 
   const { config, lastUpdate } = ConfigEnvelope.decode(outer.data);
   if (config === undefined || lastUpdate === undefined) throw refuse('The configuration transaction lacks its update.', channel);
   const orderer = signatory(view, outer.signatureHeader.creator, { message: outer.envelope.payload, signature: outer.envelope.signature });
-  if (orderer === undefined || !view.holds('/Channel/Orderer/BlockValidation', [orderer])) throw refuse('The configuration transaction is not signed by the orderer.', channel);
+  if (orderer === undefined || !view.holds('/Channel/Orderer/Writers', [orderer])) throw refuse('The configuration transaction is not signed by the orderer.', channel);
   const expected = applyUpdate(view, Envelope.encode(lastUpdate), channel);
   if (!equalBytes(Config.encode(config), Config.encode(expected))) throw refuse('The configuration is not what its update makes of the one before.', channel);
   return expected;

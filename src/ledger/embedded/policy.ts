@@ -1,4 +1,7 @@
 /** Fabric's policies: signature policies (N out of …, by MSP role or unit) and implicit meta policies over a configuration tree. */
+import { equalBytes } from '#base/bytes.ts';
+import { parseCertificate } from '../certificate.ts';
+import { SerializedIdentity } from '../protos/common.ts';
 import {
   ImplicitMetaPolicy, metaRule, mspRole, MspRole, OrganizationUnit, policyType, principalKind, SignaturePolicyEnvelope, type ConfigGroup, type MspPrincipal, type SignaturePolicy,
 } from '../protos/config.ts';
@@ -36,6 +39,11 @@ function testOf(principal: MspPrincipal): Test {
   if (principal.principalClassification === principalKind.organizationUnit) {
     const { mspIdentifier, organizationalUnitIdentifier } = OrganizationUnit.decode(principal.principal);
     return (identity) => identity.mspId === mspIdentifier && identity.certificate.organizationalUnits.includes(organizationalUnitIdentifier);
+  }
+  if (principal.principalClassification === principalKind.identity) {
+    const { mspId, idBytes } = SerializedIdentity.decode(principal.principal);
+    const { fingerprint } = parseCertificate(idBytes);
+    return (identity) => identity.mspId === mspId && equalBytes(identity.certificate.fingerprint, fingerprint);
   }
   return () => false;
 }

@@ -34,7 +34,9 @@ export type Block = Of<typeof Block>;
 /** `common.BlockMetadataIndex`: LAST_CONFIG and ORDERER are kept for old readers, the rest carry what their names say. */
 export const metadataSlot = { signatures: 0, lastConfig: 1, transactionsFilter: 2, orderer: 3, commitHash: 4 } as const;
 
-export const MetadataSignature = message({ signatureHeader: bytes(1), signature: bytes(2) });
+/** BFT orderers sign with `identifierHeader` instead of a creator: the configuration knows them by number. */
+export const IdentifierHeader = message({ identifier: uint(1), nonce: bytes(2) });
+export const MetadataSignature = message({ signatureHeader: bytes(1), signature: bytes(2), identifierHeader: bytes(3) });
 export const Metadata = message({ value: bytes(1), signatures: list(2, MetadataSignature) });
 export const LastConfig = message({ index: uint(1) });
 export const OrdererBlockMetadata = message({ lastConfig: sub(1, LastConfig), consenterMetadata: bytes(2) });
