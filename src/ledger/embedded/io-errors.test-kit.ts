@@ -7,7 +7,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCoded } from '#base/errors.ts';
 import { joinChannel, openPlan, type TraceShape } from './trace-child.test-kit.ts';
-import { fastFolder, record } from './trace.test-kit.ts';
+import { fastFolder, record, type Recorder } from './trace.test-kit.ts';
 import { DatabaseSync } from 'node:sqlite';
 
 export interface Fault {
@@ -48,35 +48,43 @@ export async function countCalls(): Promise<ReadonlyMap<string, number>> {
 
 /** What was wrong, or undefined; `ended` is how the process took it. */
 export interface FaultOutcome {
-  readonly fault: Fault;
   readonly ended: string;
   readonly wrong: string | undefined;
 }
 
-export async function liveWithFault(fault: Fault, shape: TraceShape = {}): Promise<FaultOutcome> {
+export function liveWithFault(fault: Fault, shape: TraceShape = {}): Promise<FaultOutcome> {
+  return judgeLife((home) => ({ home, bytes: false, shape: { ...SHAPE, ...shape }, options: [...watching(home), '-e', `inject=${fault.call}:error=${fault.error}:when=${fault.when}`] }));
+}
+
+/** Writes are cut short where a file reaches the limit, and fail beyond. */
+export function liveWithLimit(fileBlocks: number): Promise<FaultOutcome> {
+  return judgeLife((home) => ({ home, bytes: false, shape: SHAPE, fileBlocks }));
+}
+
+async function judgeLife(recorder: (home: string) => Recorder): Promise<FaultOutcome> {
   const home = fastFolder('fault');
   try {
-    const recording = await record({ home, bytes: false, shape: { ...SHAPE, ...shape }, options: [...watching(home), '-e', `inject=${fault.call}:error=${fault.error}:when=${fault.when}`] });
+    const recording = await record(recorder(home));
     const { lines, plan } = recording;
     const ended = lines.find((line) => line.startsWith('stopped ')) ?? lines.find((line) => line.startsWith('refused '))?.split(' ').slice(0, 3).join(' ') ?? lines.at(-1) ?? 'nothing';
-    if (!lines.some((line) => line === 'done' || line.startsWith('stopped '))) return { fault, ended, wrong: 'the process did not end as it should' };
+    if (!lines.some((line) => line === 'done' || line.startsWith('stopped '))) return { ended, wrong: 'the process did not end as it should' };
     const early = wentOn(lines);
-    if (early !== undefined) return { fault, ended, wrong: early };
+    if (early !== undefined) return { ended, wrong: early };
     const ledger = await openPlan(plan);
     try {
       const wrong = missing(lines, plan.folder);
-      if (wrong !== undefined) return { fault, ended, wrong };
+      if (wrong !== undefined) return { ended, wrong };
       for (const channel of ledger.channels()) {
         await ledger.verifyChain(channel);
         await ledger.replay(channel);
       }
       await joinChannel(plan, ledger, 'one', () => undefined);
-      return { fault, ended, wrong: undefined };
+      return { ended, wrong: undefined };
     } finally {
       await ledger.close();
     }
   } catch (error) {
-    return { fault, ended: 'badly', wrong: isCoded(error) ? `${error.code}: ${error.message} ${String(error.details.why ?? '')}` : String(error) };
+    return { ended: 'badly', wrong: isCoded(error) ? `${error.code}: ${error.message} ${String(error.details.why ?? '')}` : String(error) };
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
@@ -87,7 +95,7 @@ function wentOn(lines: readonly string[]): string | undefined {
   const halted = new Set<string>();
   for (const line of lines) {
     const [word, channel = '', code = ''] = line.split(' ');
-    if (word === 'closed') halted.clear();
+    if (word === 'closed' || word === 'opened') halted.clear();
     else if (word === 'refused' && (code === 'LEDGER_OUTCOME_UNKNOWN' || code === 'LEDGER_STORAGE')) halted.add(channel);
     else if (word === 'committed' && halted.has(channel)) return `${channel} went on after its disk had failed: ${line}`;
   }

@@ -36,16 +36,18 @@ export interface Recorder {
   readonly bytes?: boolean;
   /** More options of strace: faults to inject. */
   readonly options?: readonly string[];
+  /** No file may grow beyond this many blocks of 512 bytes: the write that reaches it is cut short, the next one fails. */
+  readonly fileBlocks?: number;
 }
 
 /** Records one life. The process ends by itself; a code other than 0 is an error, unless faults were asked for. */
-export async function record({ home, shape = {}, bytes = true, options = [] }: Recorder): Promise<Recording> {
+export async function record({ home, shape = {}, bytes = true, options = [], fileBlocks }: Recorder): Promise<Recording> {
   const root = join(home, 'root');
   const { file, plan } = await writePlan(join(root, 'ledger'), shape);
   const trace = join(home, 'trace.txt');
   const child = spawn('strace', [
     '-f', '-y', '-xx', '-s', bytes ? '70000' : '128', '--seccomp-bpf', '-e', 'signal=none', '-e', `trace=${TRACED}`, '-o', trace, ...options,
-    'sh', '-c', plan.life === 'writing' ? LIFE : `${LIFE} && ${LIFE} second`, process.execPath, fileURLToPath(new URL('./trace-child.test-kit.ts', import.meta.url)), file,
+    'sh', '-c', `${fileBlocks === undefined ? '' : `ulimit -f ${fileBlocks}; `}${plan.life === 'writing' ? LIFE : `${LIFE} && ${LIFE} second`}`, process.execPath, fileURLToPath(new URL('./trace-child.test-kit.ts', import.meta.url)), file,
   ], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
   let out = '';
   let complaint = '';
