@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { changeMixedConfig, MIXED, mixedKeys, openMixed, writeMixed } from './mixed-chain.test-kit.ts';
 
-const TRANSACTIONS = Number(process.env['HEALTHKEEP_REPLAYED'] ?? 4_000);
+const TRANSACTIONS = Number(process.env['HEALTHKEEP_REPLAYED'] ?? 1_200);
 const folder = mkdtempSync(join(tmpdir(), 'healthkeep-replayed-'));
 const file = join(folder, 'ledger', `${MIXED}.sqlite`);
 const child = fileURLToPath(new URL('./replay-child.test-kit.ts', import.meta.url));
