@@ -1,6 +1,7 @@
-/** The process that `kill.slow.ts` kills: eight writers on one ledger; what they send and what is acknowledged are lines on standard output. */
+/** The process that `kill.slow.ts` kills: eight writers on one ledger; what they send and what is acknowledged are lines of a file. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { openSync, readFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fromBase64url } from '#base/bytes.ts';
 import { silentLog } from '#base/ports.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
@@ -38,9 +39,11 @@ export async function openPlanned(plan: KillPlan): Promise<EmbeddedLedger> {
 
 /**
  * Loads everything, says so, and opens the ledger when told to: the next process waits beside the one that is killed. Then
- * one line per transaction before it is submitted (`> key`) and one when it was acknowledged (`txId block key`).
+ * one line per transaction before it is submitted (`> key`) and one when it was acknowledged (`txId block key`), written to
+ * `said-ROUND` beside the plan: the system keeps what a process wrote to a file, a pipe that nobody empties is no record.
  */
-async function write(plan: KillPlan, round: string): Promise<void> {
+async function write(plan: KillPlan, { round, folder }: { readonly round: string; readonly folder: string }): Promise<void> {
+  const said = openSync(join(folder, `said-${round}`), 'a');
   const signer = createNativeSigner(open(plan.client));
   process.stdout.write('loaded\n');
   await once(process.stdin, 'data');
@@ -53,12 +56,13 @@ async function write(plan: KillPlan, round: string): Promise<void> {
     for (let turn = 0; ; turn++) {
       const key = `${round}.${writer}.${turn}`;
       const input = [['put', key, key], ['add', `count.${writer}`, 1], ['putPrivate', 'own', key, key], ['event', 'written', key]];
-      process.stdout.write(`> ${key}\n`);
+      writeSync(said, `> ${key}\n`);
       const { txId, blockNumber } = await client.submit({ channel: 'kill', contract: 'probe', name: 'run', input, signer });
-      process.stdout.write(`${txId} ${blockNumber} ${key}\n`);
+      writeSync(said, `${txId} ${blockNumber} ${key}\n`);
+      process.stdout.write('+\n');
     }
   }));
 }
 
 const [, , planFile, round] = process.argv;
-if (planFile?.endsWith('plan.json') === true) await write(JSON.parse(readFileSync(planFile, 'utf8')) as KillPlan, round ?? '0');
+if (planFile?.endsWith('plan.json') === true) await write(JSON.parse(readFileSync(planFile, 'utf8')) as KillPlan, { round: round ?? '0', folder: dirname(planFile) });

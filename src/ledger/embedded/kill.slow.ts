@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -42,7 +42,7 @@ interface Child {
   text(): string;
 }
 
-const ACKNOWLEDGED = /^[0-9a-f]{64} \d+ .*\n/gm;
+const ACKNOWLEDGED = /^\+$/gm;
 
 function start(round: number): Child {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL('./kill-child.test-kit.ts', import.meta.url)), planFile, String(round)], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') } });
@@ -69,14 +69,17 @@ function start(round: number): Child {
   return { round, process: child, loaded, ready, wrote, text: () => text };
 }
 
-/** A line that was cut off was not read by anybody. */
-function saidBy(child: Child): Said {
-  const lines = child.text().slice(0, child.text().lastIndexOf('\n') + 1).split('\n');
+/** A line that was cut off was not said. */
+function saidBy({ round }: Child): Said {
+  const file = join(folder, `said-${round}`);
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  rmSync(file, { force: true });
+  const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
   const acknowledged = lines.filter((line) => /^[0-9a-f]{64} \d+ /.test(line)).map((line): Acknowledged => {
     const [txId = '', block = '', key = ''] = line.split(' ');
     return { txId, block: Number(block), key };
   });
-  return { round: child.round, sent: new Set(lines.filter((line) => line.startsWith('> ')).map((line) => line.slice(2))), acknowledged };
+  return { round, sent: new Set(lines.filter((line) => line.startsWith('> ')).map((line) => line.slice(2))), acknowledged };
 }
 
 async function kill({ process: child }: Child): Promise<void> {
