@@ -1,12 +1,14 @@
 /** A network's ledger moves over gRPC to an empty one, stopped at every step and begun again. The whole story with it: move.slow.ts. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toBase64url, fromBase64url } from '#base/bytes.ts';
+import { toBase64url, fromBase64url, utf8 } from '#base/bytes.ts';
 import { contractClient } from '#contracts/client.ts';
 import { archiveFile, checkArchive } from '#ledger/embedded/archive.ts';
+import type { LedgerClient } from '#ledger/client.ts';
 import type { ChannelName, OrgId } from '#model/ids.ts';
+import type { StateRow } from '#model/move.ts';
 import { channelsOf, CON, hdcOf } from '#model/orgs.ts';
 import { organisationsIn } from '#org/move/likeness.ts';
 import type { KeptOrgIdentity } from '#org/identity.ts';
@@ -33,6 +35,45 @@ describe('a target', () => {
     } finally {
       await both.close();
       rmSync(other, { recursive: true, force: true });
+    }
+  }, 30_000);
+
+  it('that holds a state already is refused', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'healthkeep-move-full-'));
+    try {
+      await (await openBoth(folder, other)).close();
+      await bringUp(other);
+      const both = await openBoth(folder, other);
+      await expect(moveLedger({ identities: both.identities, source: both.source, target: both.target, archive, progress: () => undefined })).rejects.toMatchObject({ code: 'CHANNEL_NOT_EMPTY' });
+      await both.close();
+    } finally {
+      rmSync(other, { recursive: true, force: true });
+    }
+  }, 30_000);
+});
+
+describe('what is changed on its way', () => {
+  it('is found by whoever seals, and named', async () => {
+    const [copy, other] = [mkdtempSync(join(tmpdir(), 'healthkeep-move-copy-')), mkdtempSync(join(tmpdir(), 'healthkeep-move-lied-'))];
+    cpSync(folder, copy, { recursive: true });
+    const both = await openBoth(copy, other);
+    try {
+      const lying = (client: LedgerClient): LedgerClient => ({
+        ...client,
+        submit: (call) => {
+          if (call.name !== 'importChunk') return client.submit(call);
+          const { rows, number } = call.input as { readonly rows: readonly StateRow[]; readonly number: number };
+          return client.submit({ ...call, input: { number, rows: rows.map((row) => (row.key.includes('\u0000directory\u0000') ? { ...row, value: toBase64url(utf8('{"version":9}')) } : row)) } as never });
+        },
+      });
+      const target = { ...both.target, clientOf: (org: OrgId) => lying(both.target.clientOf(org)) };
+      const refused = moveLedger({ identities: both.identities, source: both.source, target, archive: join(copy, 'archive'), progress: () => undefined });
+      await expect(refused).rejects.toMatchObject({ code: 'STATE_ROOT_DIFFERS', details: { why: expect.stringContaining('~directory~') as string } });
+      const asked = contractClient(both.target.clientOf(EAST.org), { channel: CON, signer: (both.identities.get(EAST.org) as KeptOrgIdentity).operator });
+      expect((await asked.evaluate('getMove', {})).move.import).toMatchObject({ sealed: false, sealedBy: [] });
+    } finally {
+      await both.close();
+      [copy, other].forEach((one) => rmSync(one, { recursive: true, force: true }));
     }
   }, 30_000);
 });
