@@ -2,16 +2,22 @@
  * Who looked: a keeper's access log, read by its owner and checked against the chained head on the keeper's channel
  * (docs/protocol.md section 8). What the channel confirmed once is kept and may never read differently again.
  */
-import { equalBytes, fromBase64url, lengthPrefixed, toBase64url, utf8, type Bytes } from '#base/bytes.ts';
+import type { LeafProof } from '#api/endpoints.ts';
+import { equalBytes, fromBase64url, fromUtf8, lengthPrefixed, toBase64url, utf8, type Bytes } from '#base/bytes.ts';
 import { canonicalBytes, type Json } from '#base/canonical-json.ts';
+import { compositeKey } from '#contracts/keys.ts';
+import { parseCheckpoint } from '#crypto/checkpoint.ts';
 import { sha256 } from '#crypto/digest.ts';
+import { encodeLeaf, leafHash, verifyInclusion } from '#crypto/merkle.ts';
 import type { AccessHeadState } from '#model/hdc.ts';
 import { Digest, type OrgId } from '#model/ids.ts';
 import type { AccessLine } from '#model/messages.ts';
+import { hdcOf } from '#model/orgs.ts';
 import { hdc } from './channels.ts';
+import { compareWith } from './checkpoints.ts';
 import type { Context } from './context.ts';
 import { pairwiseSigner } from './links.ts';
-import { keeperApi } from './organisations.ts';
+import { keeperApi, memberOf } from './organisations.ts';
 import { codeOf } from './persistence.ts';
 import { links, logs, slots, type KeptLog } from './state.ts';
 import { put } from './vault.ts';
@@ -21,7 +27,7 @@ export interface AccessLogView {
   readonly lines: readonly AccessLine[];
   /** Lines up to this number are confirmed by the channel; later ones are the keeper's word until its next head. −1: none yet. */
   readonly verifiedTo: number;
-  /** ACCESS_LOG_ALTERED, ACCESS_LOG_CUT, ACCESS_LOG_OMITS (a release that this device ordered is not in it), or why it could not be read. */
+  /** ACCESS_LOG_ALTERED, ACCESS_LOG_CUT, ACCESS_LOG_SPLIT (its head is not the one that the members watch), ACCESS_LOG_OMITS (a release that this device ordered is not in it), or why it could not be read. */
   readonly problem?: string;
 }
 
@@ -45,7 +51,9 @@ async function accessLog(context: Context, keeper: OrgId): Promise<AccessLogView
     const answer = await readAll(api, kept.verifiedTo, onChannel?.to ?? -1);
     const checked = checkLog({ kept, answer, onChannel });
     if (typeof checked === 'string') return told(checked);
-    await context.vault.write(put(logs, keeper, checked.kept));
+    const shared = await sharedHead(context, { keeper, kept: checked.kept, proof: answer.proof });
+    if (shared === 'split') return told('ACCESS_LOG_SPLIT');
+    await context.vault.write(put(logs, keeper, { ...checked.kept, ...(shared === undefined ? {} : { checkpoint: shared }) }));
     const lines = [...checked.kept.lines, ...checked.unconfirmed];
     const omitted = await omittedRelease(context, keeper, lines);
     return { keeper, lines, verifiedTo: checked.kept.verifiedTo, ...(omitted ? { problem: 'ACCESS_LOG_OMITS' } : {}) };
@@ -61,12 +69,35 @@ async function readAll(api: Awaited<ReturnType<typeof keeperApi>>, verifiedTo: n
     const last = whole === undefined ? verifiedTo : whole.chain.from + whole.chain.digests.length - 1;
     const window = await api.accessLog({ query: last < 0 ? {} : { after: last } });
     if (whole !== undefined && (window.chain.from !== last + 1 || window.chain.digests.length === 0)) return whole;
-    whole = whole === undefined ? window : { lines: [...whole.lines, ...window.lines], chain: { ...whole.chain, digests: [...whole.chain.digests, ...window.chain.digests] } };
+    whole = whole === undefined ? window : { proof: window.proof, lines: [...whole.lines, ...window.lines], chain: { ...whole.chain, digests: [...whole.chain.digests, ...window.chain.digests] } };
     if (window.chain.digests.length === 0 || window.chain.from + window.chain.digests.length > to) return whole;
   }
 }
 
+/**
+ * Is the head that this owner is shown the one that every member watches? It must stand in the keeper's tree, and the tree's
+ * checkpoint, like that of the last time, on one line with the one that a quorum signed. Gives the checkpoint.
+ */
+async function sharedHead(context: Context, { keeper, kept, proof }: { readonly keeper: OrgId; readonly kept: KeptLog; readonly proof: LeafProof | undefined }): Promise<string | 'split' | undefined> {
+  if (kept.verifiedTo === -1) return undefined;
+  if (proof === undefined || proof.value === null || proof.namespace !== 'hdc' || proof.key !== compositeKey(['access-head'])) return 'split';
+  const { origin, size, root } = parseCheckpoint(proof.checkpoint);
+  const value = fromBase64url(proof.value);
+  const leaf = leafHash(encodeLeaf({ block: proof.block, tx: proof.tx, namespace: proof.namespace, key: proof.key, value }));
+  const included = origin === `healthkeep/${hdcOf(keeper)}` && size === proof.size && verifyInclusion({ leaf, index: proof.leafIndex, size, path: proof.path.map((hash) => fromBase64url(hash)), root });
+  const { to, head } = JSON.parse(fromUtf8(value)) as { readonly to?: number; readonly head?: string };
+  // The tree may know a line more or less than the channel's answer; where it knows the same, it must say the same.
+  if (!included || (to === kept.verifiedTo && head !== kept.head)) return 'split';
+  const from = await memberOf(context, keeper);
+  for (const note of [kept.checkpoint, proof.checkpoint]) {
+    const compared = note === undefined ? 'fits' : await compareWith(context, note, from);
+    if (compared !== 'fits' && compared !== 'pinned') return 'split';
+  }
+  return proof.checkpoint;
+}
+
 interface LogAnswer {
+  readonly proof?: LeafProof | undefined;
   readonly lines: readonly AccessLine[];
   readonly chain: { readonly from: number; readonly start: string; readonly digests: readonly string[] };
 }

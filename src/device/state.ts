@@ -142,8 +142,8 @@ export const Erasure = z
   .readonly();
 export type Erasure = z.infer<typeof Erasure>;
 
-/** The access log of one keeper up to the last head that the channel confirmed. */
-export const KeptLog = z.strictObject({ keeper: OrgId, lines: z.array(AccessLine).readonly(), verifiedTo: z.int(), head: Digest }).readonly();
+/** The access log of one keeper up to the last head that the channel confirmed, and the checkpoint that the head was shown in. */
+export const KeptLog = z.strictObject({ keeper: OrgId, lines: z.array(AccessLine).readonly(), verifiedTo: z.int(), head: Digest, checkpoint: Note.optional() }).readonly();
 export type KeptLog = z.infer<typeof KeptLog>;
 
 /** The newest checkpoint of a channel that a quorum of members signed. */

@@ -44,6 +44,7 @@ export const deviceErrors = {
   TEMPLATE_ALTERED: { status: 409, issue: 'security', exit: 4, sentence: 'The request\'s text is not the one that was voted on.', next: 'Report it, or let it pass.', retry: false },
   MESSAGE_MALFORMED: { status: 400, issue: 'structure', exit: 4, sentence: 'A message in the mailbox is not one of the protocol.', next: 'Nothing needs to be done; it was passed over.', retry: false },
   ACCESS_LOG_ALTERED: { status: 409, issue: 'security', exit: 6, sentence: 'The access log reads differently from what its keeper put on the channel.', next: 'Ask the keeper, and tell the data protection officer.', retry: false },
+  ACCESS_LOG_SPLIT: { status: 409, issue: 'security', exit: 6, sentence: 'The head of the access log shown here is not the one that the members watch.', next: 'Keep what healthkeep checkpoint evidence gives, and tell the consortium.', retry: false },
   ACCESS_LOG_CUT: { status: 409, issue: 'security', exit: 6, sentence: 'The access log ends before what its keeper put on the channel.', next: 'Ask the keeper, and tell the data protection officer.', retry: false },
   ACCESS_LOG_OMITS: { status: 409, issue: 'security', exit: 6, sentence: 'A release that this device ordered is not in the access log.', next: 'Ask the keeper, and tell the data protection officer.', retry: false },
 } as const satisfies Record<string, ErrorRow>;

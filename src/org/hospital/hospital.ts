@@ -3,10 +3,11 @@
  * an owner's proven order. Built from its parts here; every part takes what it needs and nothing else.
  */
 import { toBase64url, utf8 } from '#base/bytes.ts';
-import { hospitalEndpoints } from '#api/endpoints.ts';
+import { hospitalEndpoints, type LeafProof } from '#api/endpoints.ts';
+import { compositeKey } from '#contracts/keys.ts';
 import { conClient, hdcClient } from '#contracts/client.ts';
 import { readCertificate } from '#crypto/x509.ts';
-import { CON, hdcOf } from '#model/orgs.ts';
+import { CON, contractOf, hdcOf } from '#model/orgs.ts';
 import type { BlobStore, RecordStore } from '#store/ports.ts';
 import type { TreeStore } from '#store/tree-store.ts';
 import { createConsortium, type Consortium } from '../consortium.ts';
@@ -158,7 +159,7 @@ export async function createHospital(deps: HospitalDeps): Promise<Hospital> {
   const releases = createReleases({ keeper: org, records, deliveryKeys, grants, hdc, people, answerProof: { members: () => consortium.members(), clock }, signer: system, clock });
   const owners = createOwners({ records });
   const handlers = {
-    ...ownerHandlers({ keeper: org, records, bodies, store, signer: system, owners, audit, accessLog, hdc, proofs, releases, grants, erasures }),
+    ...ownerHandlers({ keeper: org, records, bodies, store, signer: system, owners, audit, accessLog, headProof: () => headProof(hdcWitness), hdc, proofs, releases, grants, erasures }),
     ...recipientHandlers({ bodies, grants, liveness, proofs, audit, log }),
     ...deskHandlers({ audit, ingest, linking, tamperCheck: check }),
   };
@@ -185,6 +186,12 @@ export async function createHospital(deps: HospitalDeps): Promise<Hospital> {
       await closeAll(anchoring, [...loops.values(), timeFloor, exchange, ...witnesses, consortium], following);
     },
   };
+}
+
+/** Where the access log's head stands in the channel's tree, which every member watches. */
+async function headProof(witness: Witness): Promise<LeafProof | undefined> {
+  const place = { namespace: contractOf(witness.channel), key: compositeKey(['access-head']) };
+  return witness.lastWrite(place) === undefined ? undefined : witness.proofOf(place);
 }
 
 async function closeAll(anchoring: Anchoring, parts: readonly { close(): Promise<void> }[], following: Promise<void>): Promise<void> {

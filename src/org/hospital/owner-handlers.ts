@@ -2,7 +2,7 @@
 import { fromUtf8, toBase64url } from '#base/bytes.ts';
 import { CodedError } from '#base/errors.ts';
 import type { KeyValueStore } from '#base/ports.ts';
-import type { hospitalEndpoints } from '#api/endpoints.ts';
+import type { hospitalEndpoints, LeafProof } from '#api/endpoints.ts';
 import type { Handlers } from '#api/handlers.ts';
 import type { LedgerSigner } from '#ledger/client.ts';
 import { instant, type DeliveryId, type Digest, type GrantId, type OrgId, type RecordId, type SubjectId } from '#model/ids.ts';
@@ -30,6 +30,8 @@ export interface OwnerParts {
   readonly owners: Owners;
   readonly audit: Audit;
   readonly accessLog: AccessLog;
+  /** The log's head in the channel's tree; undefined before the first. */
+  readonly headProof: () => Promise<LeafProof | undefined>;
   readonly hdc: HdcChannel;
   readonly proofs: Proofs;
   readonly releases: Releases;
@@ -43,7 +45,7 @@ export function ownerHandlers(parts: OwnerParts): OwnerHandlers {
   return { ...listHandlers(parts), ...recordHandlers(parts), ...orderHandlers(parts) };
 }
 
-function listHandlers({ keeper, records, store, signer, owners, audit, accessLog, hdc }: OwnerParts): Pick<OwnerHandlers, 'deliveries' | 'deliveryList' | 'accessLog'> {
+function listHandlers({ keeper, records, store, signer, owners, audit, accessLog, headProof, hdc }: OwnerParts): Pick<OwnerHandlers, 'deliveries' | 'deliveryList' | 'accessLog'> {
   return {
     async deliveries({ caller, query }) {
       const owned = [...(await owners.subjects(caller))];
@@ -67,7 +69,8 @@ function listHandlers({ keeper, records, store, signer, owners, audit, accessLog
     async accessLog({ caller, query }) {
       const view = await accessLog.view(await owners.subjects(caller), query.after);
       const head = await hdc.evaluate('getAccessHead', {});
-      return { lines: [...view.lines], chain: { ...view.chain, digests: [...view.chain.digests] }, head: head === null ? null : { to: head.to, head: head.head as Digest } };
+      const proof = await headProof();
+      return { lines: [...view.lines], chain: { ...view.chain, digests: [...view.chain.digests] }, head: head === null ? null : { to: head.to, head: head.head as Digest }, ...(proof === undefined ? {} : { proof }) };
     },
   };
 }
