@@ -22,7 +22,7 @@ const next = mkdtempSync(join(tmpdir(), 'healthkeep-move-next-'));
 const archive = join(folder, 'archive');
 afterAll(() => [folder, next].forEach((one) => rmSync(one, { recursive: true, force: true })));
 
-beforeAll(() => bringUp(folder));
+beforeAll(() => bringUp(folder), 120_000);
 
 describe('a target', () => {
   it('with other members is refused before anything is frozen', async () => {
@@ -36,7 +36,7 @@ describe('a target', () => {
       await both.close();
       rmSync(other, { recursive: true, force: true });
     }
-  }, 30_000);
+  }, 120_000);
 
   it('that holds a state already is refused', async () => {
     const other = mkdtempSync(join(tmpdir(), 'healthkeep-move-full-'));
@@ -49,7 +49,7 @@ describe('a target', () => {
     } finally {
       rmSync(other, { recursive: true, force: true });
     }
-  }, 30_000);
+  }, 120_000);
 });
 
 describe('what is changed on its way', () => {
@@ -75,7 +75,7 @@ describe('what is changed on its way', () => {
       await both.close();
       [copy, other].forEach((one) => rmSync(one, { recursive: true, force: true }));
     }
-  }, 30_000);
+  }, 120_000);
 });
 
 describe('a network that moves', () => {
@@ -113,7 +113,7 @@ describe('a network that moves', () => {
     } finally {
       await both.close();
     }
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a source that takes nothing any more and an archive that ends where the target says', async () => {
     const both = await openBoth(folder, next);
@@ -145,5 +145,5 @@ describe('a network that moves', () => {
     } finally {
       await both.close();
     }
-  }, 30_000);
+  }, 120_000);
 });
