@@ -19,6 +19,19 @@ export interface CrlChange {
   readonly signer: LedgerSigner;
 }
 
+export interface MemberAddition {
+  readonly channel: string;
+  readonly mspId: string;
+  /** PEM. */
+  readonly rootCertificate: string;
+  /** Does it run a peer that may endorse? */
+  readonly peer: boolean;
+  /** Operators of as many members as the channel's policy asks for. */
+  readonly signers: readonly LedgerSigner[];
+  /** What only a network of several machines needs to know: the root of its TLS certificates, and where its peer listens. */
+  readonly network?: { readonly tlsRootCertificate: string; readonly peer?: { readonly host: string; readonly port: number } };
+}
+
 export interface LedgerAdmin {
   /** Names of the channels. */
   channels(): readonly string[];
@@ -28,4 +41,6 @@ export interface LedgerAdmin {
   verifyChain(channel: string): Promise<ChainFacts>;
   /** Puts an organisation's revocation list into the channel's configuration, signed by its operator (unit `admin`). Throws LEDGER_CONFIG_REFUSED. */
   updateCrl(change: CrlChange): Promise<void>;
+  /** Adds an organisation to a channel; a member of it already is left as it is. Throws LEDGER_CONFIG_REFUSED. */
+  addOrganisation(change: MemberAddition): Promise<void>;
 }

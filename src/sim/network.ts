@@ -129,7 +129,7 @@ const seamsOf = ({ clock, random, scheduler }: Pick<NetworkOptions, 'clock' | 'r
 function inProcess(options: NetworkOptions, ledger: EmbeddedLedger): NetworkLedger {
   const transport = ledger.transport();
   const client = createLedgerClient({ transport, ...seamsOf(options) });
-  return { transport, client, clientOf: () => client, admin: { channels: () => ledger.channels(), height: async (channel) => ledger.height(channel), verifyChain: (channel) => ledger.verifyChain(channel), updateCrl: (change) => ledger.updateCrl(change) }, close: () => ledger.close() };
+  return { transport, client, clientOf: () => client, admin: { channels: () => ledger.channels(), height: async (channel) => ledger.height(channel), verifyChain: (channel) => ledger.verifyChain(channel), updateCrl: (change) => ledger.updateCrl(change), addOrganisation: ({ network: _, ...change }) => ledger.addOrganisation(change) }, close: () => ledger.close() };
 }
 
 async function answer(handlers: ReadonlyMap<OrgId, Fetch>, org: OrgId, request: Request): Promise<Response> {

@@ -6,7 +6,8 @@ import { dataHash, headerDer, headerHash } from '../block.ts';
 import { validationCode } from '../codes.ts';
 import { createTestOrg, type TestIdentity } from '../consortium.test-kit.ts';
 import { checkDelivered } from '../embedded/chain-check.ts';
-import { Block, IdentifierHeader, Metadata, OrdererBlockMetadata, type BlockHeader } from '../protos/common.ts';
+import { Block, IdentifierHeader, Metadata, OrdererBlockMetadata, SignatureHeader, type BlockHeader } from '../protos/common.ts';
+import { serialiseIdentity } from '../transaction.ts';
 import { bftQuorum, fabricGenesisBlock } from './fabric-genesis.ts';
 
 describe('a block of BFT orderers', () => {
@@ -31,17 +32,27 @@ describe('a block of BFT orderers', () => {
     header = { number: 1, previousHash: headerHash(block.header as BlockHeader), dataHash: dataHash(data) };
   });
 
-  const signedBy = async (signers: readonly { readonly id: number; readonly identity: TestIdentity }[]): Promise<Uint8Array> => {
+  interface Signer {
+    /** Undefined: signs with its certificate, as a Raft orderer does. */
+    readonly id: number | undefined;
+    readonly identity: TestIdentity;
+  }
+
+  const signedBy = async (signers: readonly Signer[]): Promise<Uint8Array> => {
     const value = OrdererBlockMetadata.encode({ lastConfig: { index: 0 } });
     const signatures = await Promise.all(signers.map(async ({ id, identity }) => {
+      if (id === undefined) {
+        const signatureHeader = SignatureHeader.encode({ creator: serialiseIdentity('ORD', identity.certificate), nonce: systemRandom.bytes(24) });
+        return { signatureHeader, signature: await identity.signer.sign(concat(value, signatureHeader, headerDer(header))) };
+      }
       const identifierHeader = IdentifierHeader.encode({ identifier: id, nonce: systemRandom.bytes(24) });
       return { identifierHeader, signature: await identity.signer.sign(concat(value, identifierHeader, headerDer(header))) };
     }));
     const metadata = [Metadata.encode({ value, signatures }), new Uint8Array(0), Uint8Array.of(validationCode.BAD_PAYLOAD), new Uint8Array(0), new Uint8Array(0)];
     return Block.encode({ header, data: { data }, metadata: { metadata } });
   };
-  const consenter = (id: number) => ({ id, identity: orderers[id - 1] as TestIdentity });
-  const check = async (...signers: readonly { readonly id: number; readonly identity: TestIdentity }[]) => checkDelivered('solo', [first, await signedBy(signers)]);
+  const consenter = (id: number): Signer => ({ id, identity: orderers[id - 1] as TestIdentity });
+  const check = async (...signers: readonly Signer[]) => checkDelivered('solo', [first, await signedBy(signers)]);
 
   it('holds with three of four, whichever they are', async () => {
     expect(await check(consenter(1), consenter(2), consenter(3))).toMatchObject({ blocks: 2 });
@@ -55,6 +66,7 @@ describe('a block of BFT orderers', () => {
     ['one, three times', () => [consenter(1), consenter(1), consenter(1)]],
     ['two and a certificate that is no consenter\'s', () => [consenter(1), consenter(2), { id: 3, identity: stranger }]],
     ['two and a number that nobody has', () => [consenter(1), consenter(2), { id: 9, identity: orderers[2] as TestIdentity }]],
+    ['two and another orderer of the organisation, by its certificate', () => [consenter(1), consenter(2), { id: undefined, identity: stranger }]],
     ['nobody', () => []],
   ])('does not hold with %s', async (_name, signers) => {
     await expect(check(...signers())).rejects.toMatchObject({ code: 'LEDGER_CHAIN_BROKEN', details: { block: 1 } });

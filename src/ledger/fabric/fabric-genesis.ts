@@ -57,7 +57,8 @@ function withTlsRoot(group: ConfigGroup, tlsRootCertificate: string): ConfigGrou
   return { ...group, values: new Map([...group.values, ['MSP', { ...msp, value: MspConfig.encode({ type: 0, config: FabricMspConfig.encode(config) }) }]]) };
 }
 
-function memberGroup(group: ConfigGroup, parts: { readonly tlsRootCertificate: string; readonly peer?: NodeAddress }): ConfigGroup {
+/** An organisation's group with what only a network of several machines needs: its TLS root, and where its anchor peer listens. */
+export function memberGroup(group: ConfigGroup, parts: { readonly tlsRootCertificate: string; readonly peer?: NodeAddress }): ConfigGroup {
   const whole = withTlsRoot(group, parts.tlsRootCertificate);
   if (!group.values.has('AnchorPeers') || parts.peer === undefined) return whole;
   return { ...whole, values: new Map([...whole.values, ['AnchorPeers', value(AnchorPeers.encode({ anchorPeers: [parts.peer] }))]]) };

@@ -8,8 +8,9 @@ import { checkDelivered } from '../embedded/chain-check.ts';
 import { serveGrpc, type GrpcServer } from '../embedded/grpc-server.ts';
 import { createLedgerClient } from '../gateway-client.ts';
 import { Block } from '../protos/common.ts';
+import { AnchorPeers, FabricMspConfig, MspConfig } from '../protos/config.ts';
 import { createGrpcTransport, type GrpcTransport } from './grpc-transport.ts';
-import { createOutsideAdmin } from './outside-admin.ts';
+import { createOutsideAdmin, readConfig } from './outside-admin.ts';
 
 const seams = { clock: systemClock, random: systemRandom, scheduler: realScheduler };
 
@@ -70,6 +71,21 @@ describe('a ledger elsewhere, for its operators', () => {
     const height = network.ledger.height('pair');
     for (const { org, crl } of lists) await admin.updateCrl({ channel: 'pair', mspId: org.mspId, crl, signer: org.admin.signer });
     expect(network.ledger.height('pair')).toBe(height);
+  });
+
+  it('adds an organisation when enough members sign, with what a network of several machines needs to know of it', async () => {
+    const { a, b, c } = network.orgs;
+    const change = { channel: 'pair', mspId: 'OrgC', rootCertificate: c.ca.certificate, peer: true, network: { tlsRootCertificate: c.ca.certificate, peer: { host: 'peer.c.example', port: 7051 } } };
+    await expect(admin.addOrganisation({ ...change, signers: [a.admin.signer] })).rejects.toMatchObject({ code: 'LEDGER_CONFIG_REFUSED' });
+    await admin.addOrganisation({ ...change, signers: [a.admin.signer, b.admin.signer] });
+    const height = network.ledger.height('pair');
+    await admin.addOrganisation({ ...change, signers: [a.admin.signer, b.admin.signer] });
+    expect(network.ledger.height('pair')).toBe(height);
+    const config = await readConfig({ channels: [], transportOf: () => transport, readerOf: () => ({ signer: c.client.signer, client }), ...seams }, 'pair', c.client.signer);
+    const group = config.channelGroup?.groups.get('Application')?.groups.get('OrgC');
+    expect(AnchorPeers.decode(group?.values.get('AnchorPeers')?.value ?? new Uint8Array(0)).anchorPeers).toEqual([{ host: 'peer.c.example', port: 7051 }]);
+    expect(FabricMspConfig.decode(MspConfig.decode(group?.values.get('MSP')?.value ?? new Uint8Array(0)).config).tlsRootCerts).toHaveLength(1);
+    await network.ledger.verifyChain('pair');
   });
 
   it('checks the whole chain from delivered blocks, and finds a changed one', async () => {

@@ -6,11 +6,11 @@
 import { utf8 } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
 import type { Clock, Random, Scheduler } from '#base/ports.ts';
-import type { ChainFacts, LedgerAdmin } from '../admin.ts';
+import type { ChainFacts, LedgerAdmin, MemberAddition } from '../admin.ts';
 import type { LedgerClient, LedgerSigner } from '../client.ts';
 import { checkDelivered } from '../embedded/chain-check.ts';
 import { viewOf, type ChannelView } from '../embedded/channel-config.ts';
-import { revocationChange, type ConfigSets } from '../embedded/config-change.ts';
+import { memberChange, revocationChange, type ConfigSets } from '../embedded/config-change.ts';
 import { signUpdate } from '../embedded/config-update.ts';
 import { errorOfFault } from '../fault-error.ts';
 import { readBlock } from '../block.ts';
@@ -19,6 +19,7 @@ import { Config } from '../protos/config.ts';
 import { DeliverResponseBytes, deliverStatus, EvaluateRequest, EvaluateResponse, SeekInfo, SubmitRequest } from '../protos/gateway.ts';
 import { newProposal, serialiseIdentity, timestampOf, transactionId } from '../transaction.ts';
 import { isGatewayFault, type GatewayTransport } from '../transport.ts';
+import { memberGroup } from './fabric-genesis.ts';
 
 export interface OutsideAdminOptions {
   readonly channels: readonly string[];
@@ -42,6 +43,7 @@ export function createOutsideAdmin(options: OutsideAdminOptions): LedgerAdmin {
     height: (channel) => heightOf(options, channel),
     verifyChain: (channel) => verifyChain(options, channel),
     updateCrl: ({ channel, mspId, crl, signer }) => changeConfig(options, { channel, signers: [signer], change: (view) => revocationChange(view, mspId, crl) }),
+    addOrganisation: (change) => changeConfig(options, { channel: change.channel, signers: change.signers, change: (view) => additionTo(view, change) }),
   };
 }
 
@@ -61,6 +63,17 @@ export async function readConfig({ transportOf, clock, random }: OutsideAdminOpt
   const signature = await signer.sign(proposalBytes);
   const answer = await translating(() => transportOf(channel, signer.mspId).evaluate(EvaluateRequest.encode({ transactionId: txId, channelId: channel, proposedTransaction: { proposalBytes, signature } })));
   return Config.decode(EvaluateResponse.decode(answer).result?.payload ?? new Uint8Array(0));
+}
+
+function additionTo(view: ChannelView, { network, ...member }: MemberAddition): ConfigSets | undefined {
+  const sets = memberChange(view, member);
+  if (sets === undefined) return undefined;
+  const { readSet, writeSet } = sets;
+  const application = writeSet.groups.get('Application');
+  const group = application?.groups.get(member.mspId);
+  if (network === undefined || application === undefined || group === undefined) return { readSet, writeSet };
+  const groups = new Map([...application.groups, [member.mspId, memberGroup(group, network)]]);
+  return { readSet, writeSet: { ...writeSet, groups: new Map([['Application', { ...application, groups }]]) } };
 }
 
 export interface ConfigChange {
