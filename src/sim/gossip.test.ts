@@ -4,7 +4,7 @@ import { verifyFile } from '../../verifier/verify.ts';
 import { LIAR, makeSignatories, playGossip, type Signatory } from './gossip.test-kit.ts';
 
 // HEALTHKEEP_SLOW=1 (set by .ci/run) plays all of the 200,000 steps that the promise asks for.
-const STEPS = process.env['HEALTHKEEP_SLOW'] === '1' ? 200_000 : 6_000;
+const STEPS = process.env['HEALTHKEEP_SLOW'] === '1' ? 200_000 : 4_000;
 const EPISODE_STEPS = 2_000;
 
 /** Mulberry32. */
