@@ -1,6 +1,7 @@
 /**
  * A disk that is really full: an 8 MiB tmpfs, filled up to a random offset a hundred times while transactions come. Needs the
- * right to mount; where there is none, the file's own bound stands in, and the output says so.
+ * right to mount; where there is none it is left out, the output says so, and only the file's own bound is tried
+ * (failure.test.ts, health.test.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,7 @@ const place = mkdtempSync(join(tmpdir(), 'healthkeep-full-'));
 const disk = join(place, 'disk');
 mkdirSync(disk);
 const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk]).status === 0;
-if (!mounted) console.warn('NO RIGHT TO MOUNT: the disk is not really full in this run; the bound of the channel file stands in for it.');
+if (!mounted) console.warn('NO RIGHT TO MOUNT: a ledger on a full disk is not tested in this run.');
 afterAll(() => {
   if (mounted) spawnSync('umount', [disk]);
   rmSync(place, { recursive: true, force: true });
