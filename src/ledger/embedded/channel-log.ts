@@ -109,6 +109,9 @@ function readCurrent(log: Log, start: Sum): LogFacts {
   return { frames: log.frames, usable, ...(usable === log.frames ? {} : { lost: { offset: offsetOf(log, usable), frames: log.frames - usable, whole: false, synced: false } }) };
 }
 
+/** A power cut tears a frame's header where a sector ends: the salts may be new and the commit mark that of an older round. */
+const isWhole = (offset: number): boolean => Math.floor(offset / 512) === Math.floor((offset + 15) / 512);
+
 /** Frames of an older round of the log behind the present ones are no loss. */
 function lostFrom(log: Log, first: number, sum: Sum): { readonly lost?: LostFrames } {
   let frames = 0;
@@ -119,7 +122,7 @@ function lostFrom(log: Log, first: number, sum: Sum): { readonly lost?: LostFram
     if (!current) continue;
     frames++;
     if (whole) synced = true;
-    if (commits) whole = true;
+    if (commits && isWhole(offsetOf(log, index))) whole = true;
   }
   return frames === 0 ? {} : { lost: { offset: offsetOf(log, first), frames, whole, synced } };
 }

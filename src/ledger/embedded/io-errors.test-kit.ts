@@ -96,7 +96,7 @@ function wentOn(lines: readonly string[]): string | undefined {
   for (const line of lines) {
     const [word, channel = '', code = ''] = line.split(' ');
     if (word === 'closed' || word === 'opened') halted.clear();
-    else if (word === 'refused' && (code === 'LEDGER_OUTCOME_UNKNOWN' || code === 'LEDGER_STORAGE')) halted.add(channel);
+    else if (word === 'refused' && code === 'LEDGER_OUTCOME_UNKNOWN') halted.add(channel);
     else if (word === 'committed' && halted.has(channel)) return `${channel} went on after its disk had failed: ${line}`;
   }
   return undefined;
