@@ -14,7 +14,7 @@ mkdirSync(disk);
 const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${8 * 1024 * 1024}`, 'tmpfs', disk]).status === 0;
 if (!mounted) console.warn('NO RIGHT TO MOUNT: bodies on a full disk are not tested in this run.');
 afterAll(() => {
-  if (mounted) spawnSync('umount', [disk]);
+  if (mounted) spawnSync('umount', ['-l', disk]);
   rmSync(place, { recursive: true, force: true });
 });
 

@@ -22,7 +22,7 @@ mkdirSync(disk);
 const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk]).status === 0;
 if (!mounted) console.warn('NO RIGHT TO MOUNT: a ledger on a full disk is not tested in this run.');
 afterAll(() => {
-  if (mounted) spawnSync('umount', [disk]);
+  if (mounted) spawnSync('umount', ['-l', disk]);
   rmSync(place, { recursive: true, force: true });
 });
 
