@@ -25,7 +25,7 @@ const neighbours = Number(values.neighbours);
 
 const folder = mkdtempSync(join(tmpdir(), 'healthkeep-overload-'));
 const network = await openTestNetwork({ folder, clock: seams.clock });
-const client = createLedgerClient({ transport: network.ledger.transport(), ...seams });
+const client = createLedgerClient({ transport: network.ledger.transport(), ...seams, busyWait: 0 });
 
 interface Heard {
   readonly latencies: number[];

@@ -1,7 +1,7 @@
 /** The ledger client: builds and signs proposals where the key is, speaks Fabric's Gateway protocol through a transport. Runs in browsers and in Node. */
 import { fromUtf8, utf8 } from '#base/bytes.ts';
 import { canonicalJson, type Json } from '#base/canonical-json.ts';
-import { CodedError } from '#base/errors.ts';
+import { CodedError, isCoded } from '#base/errors.ts';
 import type { Clock, Random, Scheduler } from '#base/ports.ts';
 import type { BlockEvent, ChaincodeEvent, Committed, LedgerClient, LedgerSigner, TransactionCall } from './client.ts';
 import { codeName, validationCode } from './codes.ts';
@@ -20,9 +20,14 @@ export interface LedgerClientParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly scheduler: Scheduler;
+  /** How long a call that the ledger had no room for is sent again, milliseconds; default 30 s, 0: it throws LEDGER_BUSY at once. */
+  readonly busyWait?: number;
 }
 
 const ATTEMPTS = 11;
+/** Milliseconds. */
+const BUSY_WAIT = 30_000;
+const BUSY_PAUSE_MAX = 1_000;
 const STATUS_ATTEMPTS = 5;
 /** Milliseconds. */
 const STATUS_WAIT = 15_000;
@@ -37,8 +42,8 @@ function creatorOf(signer: LedgerSigner): Uint8Array {
 /** See `LedgerClient` for what each method promises. */
 export function createLedgerClient(parts: LedgerClientParts): LedgerClient {
   return {
-    submit: (call) => submitWithRetry(parts, call),
-    evaluate: (call) => evaluate(parts, call),
+    submit: (call) => whileBusy(parts, call, () => submitWithRetry(parts, call)),
+    evaluate: (call) => whileBusy(parts, call, () => evaluate(parts, call)),
     blocks: (options) => blocks(parts, options),
     events: (options) => events(parts, options),
   };
@@ -74,6 +79,22 @@ async function evaluate(parts: LedgerClientParts, call: TransactionCall): Promis
   const signature = await call.signer.sign(proposalBytes);
   const answer = await translating(() => parts.transport.evaluate(EvaluateRequest.encode({ transactionId: txId, channelId: call.channel, proposedTransaction: { proposalBytes, signature } }), call.signal));
   return readOutput(EvaluateResponse.decode(answer).result?.payload ?? new Uint8Array(0));
+}
+
+/** A call that was refused for want of room has done nothing, and comes again after a pause that grows. */
+async function whileBusy<T>({ random, scheduler, busyWait = BUSY_WAIT }: LedgerClientParts, { signal }: TransactionCall, work: () => Promise<T>): Promise<T> {
+  let waited = 0;
+  for (let pause = 50; ; pause = Math.min(BUSY_PAUSE_MAX, pause * 2)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isCoded(error, 'LEDGER_BUSY') || waited >= busyWait || signal?.aborted === true) throw error;
+      const [roll = 0] = random.bytes(1);
+      const wait = Math.ceil(pause * (0.5 + roll / 255));
+      waited += wait;
+      await scheduler.sleep(wait, signal);
+    }
+  }
 }
 
 /** MVCC and phantom conflicts mean that somebody else was faster: the contract runs again on what is there now. */

@@ -1,10 +1,11 @@
 /** More calls than a channel takes: what is refused, what is kept, and who is not touched by it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '#sim/seams.ts';
+import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
 import { isCoded } from '#base/errors.ts';
 import { openTestNetwork, type TestNetwork } from '../conformance/embedded.test-kit.ts';
 import type { LedgerClient, LedgerSigner } from '../client.ts';
 import { createHttpRelay } from '../http-relay.ts';
+import { createLedgerClient } from '../gateway-client.ts';
 import { createHttpTransport } from '../http-transport.ts';
 import type { GatewayTransport } from '../transport.ts';
 import { LIMITS } from './turnstile.ts';
@@ -20,7 +21,8 @@ describe('a channel that is asked too much', () => {
     () => 'committed',
     (error: unknown) => (isCoded(error) ? error.code : String(error)),
   );
-  const clientOver = (transport: GatewayTransport): LedgerClient => network.harness(transport).client;
+  /** One that says at once what it heard. */
+  const clientOver = (transport: GatewayTransport): LedgerClient => createLedgerClient({ transport, clock: systemClock, random: systemRandom, scheduler: realScheduler, busyWait: 0 });
   const count = (outcomes: readonly string[], wanted: string): number => outcomes.filter((outcome) => outcome === wanted).length;
 
   beforeAll(async () => {
@@ -42,6 +44,12 @@ describe('a channel that is asked too much', () => {
     const stored = (await client.evaluate({ channel: 'either', contract: 'probe', name: 'run', input: [['rangeKeys', 'flood-', 'flood.']], signer: b.client.signer })) as [string[]];
     expect(stored[0]).toEqual(outcomes.flatMap((outcome, index) => (outcome === 'committed' ? [`flood-${index}`] : [])).sort());
     expect(await submit('afterwards', a.client.signer)).toBe('committed');
+  });
+
+  it('takes all of it in the end when the clients come again', async () => {
+    const patient = createLedgerClient({ transport: network.ledger.transport(), clock: systemClock, random: systemRandom, scheduler: realScheduler });
+    const outcomes = await Promise.all(Array.from({ length: FLOOD }, (_, index) => submit(`patient-${index}`, network.orgs.a.client.signer, patient)));
+    expect(count(outcomes, 'committed')).toBe(FLOOD);
   });
 
   it('says over HTTP when to come back', async () => {
