@@ -8,7 +8,7 @@ import { utf8 } from '#base/bytes.ts';
 import { CodedError, isCoded } from '#base/errors.ts';
 import { digestOf } from './block-digest.ts';
 import { beginLog, hasRoom, openWriter } from './channel-file.ts';
-import { syncFolder } from './folder-sync.ts';
+import { syncFolder, writeAnew } from './folder-sync.ts';
 import { noBugs, type PlantedBugs } from './planted.ts';
 import { createStateReader, type StateReader } from './state-reader.ts';
 import { folderError, storeError, type Where } from './store-error.ts';
@@ -99,6 +99,8 @@ export interface ChannelStoreOptions {
 export function openChannelStore({ channel, file, durable, maxBytes, checkpointPages, planted = noBugs }: ChannelStoreOptions): ChannelStore {
   const where = { channel, file };
   const guarded = guardedBy(where);
+  // SQLite folds a log into the file on the word of a sync that may not be true for what another process wrote.
+  if (durable) guarded(() => writeAnew(`${file}-wal`));
   const writer = guarded(() => openWriter(file, durable));
   if (maxBytes !== undefined) writer.exec(`PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
   if (checkpointPages !== undefined) writer.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);

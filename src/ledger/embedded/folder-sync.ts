@@ -3,7 +3,7 @@
  * holds them is synced (fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory containing
  * the file has also reached disk").
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { folderError } from './store-error.ts';
 
@@ -34,5 +34,23 @@ function make(folder: string, sync: typeof syncFolder): void {
   for (let made = resolve(folder); ; made = dirname(made)) {
     sync(dirname(made));
     if (made === resolve(first)) return;
+  }
+}
+
+/**
+ * Makes what processes read of a file what the disk holds: writes every byte anew where it is, and syncs. A sync alone
+ * would not do after one that failed: the system counts the pages that it could not write as written.
+ */
+export function writeAnew(path: string): void {
+  if (!existsSync(path)) return;
+  const handle = openSync(path, 'r+');
+  try {
+    const part = new Uint8Array(1 << 20);
+    for (let at = 0, length = 0; (length = readSync(handle, part, 0, part.length, at)) > 0; at += length) {
+      for (let done = 0; done < length; ) done += writeSync(handle, part, done, length - done, at + done);
+    }
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }

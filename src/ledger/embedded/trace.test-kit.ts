@@ -46,7 +46,7 @@ export async function record({ home, shape = {}, bytes = true, options = [], fil
   const { file, plan } = await writePlan(join(root, 'ledger'), shape);
   const trace = join(home, 'trace.txt');
   const child = spawn('strace', [
-    '-f', '-y', '-xx', '-s', bytes ? '70000' : '128', '--seccomp-bpf', '-e', 'signal=none', '-e', `trace=${TRACED}`, '-o', trace, ...options,
+    '-f', '-y', '-xx', '-s', bytes ? '1100000' : '128', '--seccomp-bpf', '-e', 'signal=none', '-e', `trace=${TRACED}`, '-o', trace, ...options,
     'sh', '-c', `${fileBlocks === undefined ? '' : `ulimit -f ${fileBlocks}; `}${plan.life === 'writing' ? LIFE : `${LIFE} && ${LIFE} second`}`, process.execPath, fileURLToPath(new URL('./trace-child.test-kit.ts', import.meta.url)), file,
   ], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
   let out = '';
