@@ -72,10 +72,6 @@ switch (task) {
   case 'test':
     run(node, [tsc, '-p', root], () => run(node, [...flags, vitest, 'run', ...rest]));
     break;
-  case 'fabric:test':
-    if (!process.env.HEALTHKEEP_FABRIC_NETWORK) fail('Nothing was tried on Fabric.', 'HEALTHKEEP_FABRIC_NETWORK does not name the description of a network that runs.', 'Start a network that docs/chaincode.md describes and set the variable to its description.', 3);
-    run(node, [...flags, vitest, 'run', 'src/ledger/conformance/network.fabric.ts', ...rest]);
-    break;
   case 'bench':
     run(node, [...flags, '--expose-gc', join(root, 'bench', `${rest[0] ?? 'all'}.ts`), ...rest.slice(1)]);
     break;

@@ -22,6 +22,18 @@ export const differences = [
   { id: 'rich-queries', what: 'Rich queries', embedded: 'Refused, as by LevelDB', fabric: 'With CouchDB as state database', why: 'They have no protection at commit; contracts keep their own indexes' },
   { id: 'stricter-port', what: 'An empty key, an empty private value, a page of no rows', embedded: 'Refused, from any shim', fabric: 'Pass from Node\'s shim; our served contracts refuse them themselves', why: 'Each is a bug in waiting, and Go\'s shim refuses the first' },
   { id: 'time-window', what: 'A client\'s claimed time', embedded: 'Any, inside its certificate\'s life', fabric: 'Any in 2.5; within 15 minutes from 3.0 on', why: 'The contracts keep a floor of time of their own' },
+  { id: 'gateway-peer', what: 'Which peer answers first', embedded: 'That of the caller\'s organisation', fabric: 'That of the gateway\'s own organisation', why: 'One gateway serves all organisations' },
+  { id: 'transient-orgs', what: 'Transient data without endorsing organisations', embedded: 'The caller\'s organisation, then as policies demand', fabric: 'Only the gateway\'s own organisation, else an error', why: 'No organisation is the gateway\'s own' },
+  { id: 'submit-answer', what: 'When `Submit` answers', embedded: 'When the block is durable', fabric: 'When the orderer has the transaction', why: 'Ordering and commit are one step; the status is then there at once' },
+  { id: 'refusal-reason', what: 'The reason of a refusal', embedded: 'After the peer\'s sentence, in the details', fabric: 'In the peer\'s log', why: 'Whoever is refused should know what to do' },
+  { id: 'undecodable', what: 'A request that is not protobuf', embedded: '3 INVALID_ARGUMENT', fabric: '13 INTERNAL, from gRPC', why: 'It is the caller\'s fault' },
+  { id: 'two-names', what: 'A header that names another chaincode than the input', embedded: 'Refused', fabric: 'The header\'s is run', why: 'Two names for one call serve nobody' },
+  { id: 'private-events', what: 'Private data in block events', embedded: 'Values still current, to organisations named in the collection', fabric: 'Every value ever written until its blocks to live are over, to callers who fit the collection\'s policy', why: 'What is gone shall be gone; our collections name organisations' },
+  { id: 'after-transaction', what: '`afterTransactionId` that is on no block', embedded: 'Events from the start block on', fabric: 'No event ever comes', why: 'Silence would look like health' },
+  { id: 'busy', what: 'More calls than can be worked on', embedded: '96 at once per channel and a queue per organisation, then 8 RESOURCE_EXHAUSTED (`LEDGER_BUSY`)', fabric: '500 at once per gateway, then 2 UNKNOWN `too many requests`', why: 'One organisation\'s flood must not keep the others waiting' },
+  { id: 'addresses', what: 'Addresses in details', embedded: '`peer.<msp id>:7051`, a name only', fabric: 'Host and port of each peer', why: 'All peers are in one process' },
+  { id: 'orderer-blocks', what: 'Who may read blocks at an orderer', embedded: 'Nobody: no orderer delivers', fabric: 'Organisations with a peer in the channel (`/Channel/Readers`, stricter than Fabric\'s default)', why: 'Else the user organisation, a member of every hdc, could read a hospital\'s whole channel' },
+  { id: 'joining', what: 'Making channels, joining peers, deploying', embedded: 'Calls of the engine', fabric: 'The network\'s own administration (`fabric/`, docs/fabric.md)', why: 'They lie outside the Gateway\'s interface' },
 ] as const satisfies readonly Difference[];
 
 export type DifferenceId = (typeof differences)[number]['id'];
