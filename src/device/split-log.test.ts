@@ -24,6 +24,8 @@ afterAll(async () => {
 describe('an access log that is shown to one owner only', () => {
   it('is found out: its head is not in the tree that the members watched grow', async () => {
     let lie = false;
+    /** The keeper's log has a line to leave out, and its head stands in the tree. */
+    let provable = false;
     let pinned = '';
     let shown: { to: number; head: string } | undefined;
     const keeper = world.network.identities.get(EAST.org) as KeptOrgIdentity;
@@ -46,7 +48,12 @@ describe('an access log that is shown to one owner only', () => {
     const other = await person(world, ({ fetch, ledger }) => ({
       fetch: (async (request) => {
         const response = await fetch(request);
-        return lie && new URL(request.url).pathname === '/v1/access-log' && request.url.includes('ho-east') ? forged(response) : response;
+        if (new URL(request.url).pathname !== '/v1/access-log' || !request.url.includes('ho-east')) return response;
+        if (lie) return forged(response);
+        const body = (await response.json()) as { chain: { digests: string[] }; proof?: unknown };
+        provable = body.proof !== undefined && body.chain.digests.length > 0;
+        // The device shall not keep anything of the honest log.
+        return new Response(null, { status: 503 });
       }) satisfies Fetch,
       ledger: { ...ledger, evaluate: async (call) => (lie && call.name === 'getAccessHead' && call.channel === hdcOf(EAST.org) ? ((shown ?? null) as unknown as Json) : ledger.evaluate(call)) } satisfies LedgerClient,
     }));
@@ -55,7 +62,8 @@ describe('an access log that is shown to one owner only', () => {
       await world.network.hospitals.get(EAST.org)!.exchange.publish();
       await device.watch();
       pinned = (await device.checkpoints()).find(({ channel }) => channel === hdcOf(EAST.org))?.note ?? '';
-      return pinned !== '' && (await settled(device)());
+      await device.accessLog();
+      return pinned !== '' && provable && (await settled(device)());
     });
     lie = true;
     // The first reading fixes what the lie is; the second is told it as a whole.

@@ -60,7 +60,7 @@ export function createNotes(options: NotesOptions): Notes {
   const keep = (channel: ChannelName, note: string): Promise<void> => store.write(new Map([[KEY + channel, utf8(note)]]));
 
   const takeGood = async (channel: ChannelName, note: string, signers: NoteSigners): Promise<Taken> => {
-    const text = note.slice(0, note.lastIndexOf('\n\n'));
+    const text = textOf(note);
     const before = await newest(channel);
     const witnessed = signers.trees.length + signers.growth.length >= witnessQuorum(members().length);
     if (!compared.has(text)) {
@@ -88,7 +88,8 @@ export function createNotes(options: NotesOptions): Notes {
       const notes = (await store.list(KEY)).map(([, bytes]) => fromUtf8(bytes));
       const reached = new Map(notes.map((note) => [parseCheckpoint(note).origin, parseCheckpoint(note).height]));
       const further = (await heads.all()).filter((note) => parseCheckpoint(note).height > (reached.get(parseCheckpoint(note).origin) ?? 0));
-      const shared = [...recent.values()].flatMap(([latest]) => (latest === undefined ? [] : [latest])).filter((note) => !notes.includes(note));
+      const told = new Set(notes.map(textOf));
+      const shared = [...recent.values()].flatMap(([latest]) => (latest === undefined || told.has(textOf(latest)) ? [] : [latest]));
       return [...notes, ...further, ...shared];
     },
     async take(note) {
@@ -103,12 +104,14 @@ export function createNotes(options: NotesOptions): Notes {
       if (signers.trees.length === 0) return 'ignored';
       const good = keepSignatures(note, [...signers.trees, ...signers.growth]);
       const taken = await turns.run(channel, () => takeGood(channel, good, signers));
-      if (compared.has(note.slice(0, note.lastIndexOf('\n\n'))) && (taken === 'kept' || taken === 'known')) remember(seen, note, SEEN_MAX);
+      if (compared.has(textOf(note)) && (taken === 'kept' || taken === 'known')) remember(seen, note, SEEN_MAX);
       return taken;
     },
   };
 }
 
+/** What the signatures are over. */
+const textOf = (note: string): string => note.slice(0, note.lastIndexOf('\n\n'));
 const namesOf = (note: string): ReadonlySet<string> => new Set(noteSignatures(note).map(({ name }) => name));
 
 /** Whoever has the tree has not judged a note before the tree got so far. */
