@@ -1,4 +1,4 @@
-/** The demo's consortium as a Fabric network on loopback: organisations and channels of ARCHITECTURE.md, keys from our own certificate authorities. */
+/** The demo's or a pilot's consortium as a Fabric network on loopback: organisations and channels of ARCHITECTURE.md, keys from our own certificate authorities. */
 import type { Bytes } from '#base/bytes.ts';
 import type { KeyValueStore } from '#base/ports.ts';
 import { toPem } from '#crypto/pem.ts';
@@ -15,6 +15,9 @@ export const FIRST_PORT = 17_050;
 export const PORTS = 200;
 const PORTS_PER_NODE = 10;
 const PEERS_FROM = 60;
+const SUITE_MEMBERS = 3;
+/** As many organisations of ours as there are ports for, beside those of the conformance suite. */
+export const MEMBERS_MAX = (PORTS - PEERS_FROM) / PORTS_PER_NODE - SUITE_MEMBERS;
 const CONTRACT_VERSION = '1.0';
 const HOSTS = ['localhost', '127.0.0.1'] as const;
 const clock = systemClock;
@@ -25,6 +28,8 @@ export interface FabricChoice {
   readonly consensus: 'raft' | 'bft';
   /** Adds the organisations and channels of the conformance suite. */
   readonly conformance: boolean;
+  /** The demo's unless given. Their order gives them their ports. */
+  readonly members?: readonly OrgId[];
 }
 
 /** What an organisation is asked for, and what it brings. */
@@ -35,16 +40,16 @@ interface Wish {
 
 /** Opens (or makes) every key and plans the whole. Raft has three orderers, BFT four: one of four may fail. */
 export async function planNetwork(choice: FabricChoice): Promise<NetworkPlan> {
-  const channels = [...ourChannels(), ...(choice.conformance ? SUITE_CHANNELS : [])];
-  const wishes: Wish[] = [...DEMO_MEMBERS.map(({ org }) => memberWish(org)), ...(choice.conformance ? SUITE_ORGS.map(suiteWish) : [])];
+  const members = choice.members ?? DEMO_MEMBERS.map(({ org }) => org);
+  const channels = [...ourChannels(members), ...(choice.conformance ? SUITE_CHANNELS : [])];
+  const wishes: Wish[] = [...members.map(memberWish), ...(choice.conformance ? SUITE_ORGS.map(suiteWish) : [])];
   const organisations: PlannedOrganisation[] = [];
   for (const [index, wish] of wishes.entries()) organisations.push(await plannedOrganisation(choice, { wish, channels, firstPort: choice.firstPort + PEERS_FROM + index * PORTS_PER_NODE }));
   return { consensus: choice.consensus, ordering: await ordering(choice, choice.consensus === 'raft' ? 3 : 4), organisations, channels };
 }
 
 /** One contract per channel, with the policies of the embedded ledger. */
-function ourChannels(): PlannedChannel[] {
-  const members = DEMO_MEMBERS.map(({ org }) => org);
+function ourChannels(members: readonly OrgId[]): PlannedChannel[] {
   return channelsOf(members).map((name) => {
     const { orgs, peers } = channelOrgs(name, members);
     const needed = endorsementsNeeded(name, peers);

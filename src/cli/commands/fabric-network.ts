@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '#base/errors.ts';
 import { networkDown, networkUp, type ContractLaunch, type UpOptions } from '#ledger/fabric/network-up.ts';
+import type { NetworkPlan } from '#ledger/fabric/network-plan.ts';
 import { findPrograms, RELEASES } from '#ledger/fabric/programs.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
 import type { Command, CommandContext, CommandResult, Option } from '../command.ts';
 import { pathOf } from '../context.ts';
 import { FIRST_PORT, planNetwork, PORTS } from '../fabric-plan.ts';
-import { makeFolder } from '../folder.ts';
+import { fabricMembers, takeKeys } from '../fabric-members.ts';
+import { makeFolder, readNetworkFile, readNetworkFileIfAny } from '../folder.ts';
 import { FABRIC_FOLDER } from '../ledger-choice.ts';
 import { networkFetch } from '../network-fetch.ts';
 
@@ -25,9 +27,10 @@ export const fabricUp: Command = {
     version: { type: 'string', value: 'N', summary: '2 (default) or 3, the major version of Fabric' },
     bft: { type: 'boolean', summary: 'with --version 3: four orderers that agree by SmartBFT instead of three by Raft' },
     conformance: { type: 'boolean', summary: 'also the organisations and channels of the conformance suite' },
+    'keys-from': { type: 'string', value: 'DIR', summary: 'members and keys of this demo or pilot folder, which is only read; then healthkeep ledger migrate can move its state here' },
     port: { type: 'string', value: 'N', summary: `first of ${PORTS} ports (default ${FIRST_PORT})` },
   },
-  examples: ['healthkeep fabric up', 'healthkeep demo --ledger fabric --once', 'healthkeep fabric up --version 3 --bft', 'FABRIC_BIN=/opt/fabric/bin healthkeep fabric up'],
+  examples: ['healthkeep fabric up', 'healthkeep demo --ledger fabric --once', 'healthkeep fabric up --keys-from demo', 'healthkeep fabric up --version 3 --bft', 'FABRIC_BIN=/opt/fabric/bin healthkeep fabric up'],
   run: up,
 };
 
@@ -55,11 +58,19 @@ async function up(context: CommandContext): Promise<CommandResult> {
   const firstPort = firstPortOf(options['port']);
   const folder = ownFolder(folderOf(context));
   const conformance = options['conformance'] === true;
+  const keysFrom = options['keys-from'] === undefined ? undefined : pathOf(context, options['keys-from']);
+  // Asked before programs are looked for, which may take minutes.
+  if (keysFrom !== undefined) readNetworkFile(keysFrom);
+  const plan = async (): Promise<NetworkPlan> => {
+    makeFolder(folder);
+    if (keysFrom !== undefined) await takeKeys({ from: keysFrom, folder });
+    return planNetwork({ folder, firstPort, consensus, conformance, members: fabricMembers(folder) });
+  };
   const say = (line: string): void => context.streams.err(`${line}\n`);
   const from = systemClock.now();
   const how = await networkUp({
     folder, templates: join(ROOT, 'fabric'), kind: `version ${major}, ${consensus}, first port ${firstPort}${conformance ? ', conformance' : ''}`,
-    plan: () => planNetwork({ folder: makeFolder(folder), firstPort, consensus, conformance }),
+    plan,
     programs: () => findPrograms({ major, env: context.env, cache: cacheOf(context), say }),
     serve: serveContract(context.env), env: context.env, fetch: networkFetch, clock: systemClock, random: systemRandom, scheduler: realScheduler, say, signal: context.signal,
   });
@@ -72,7 +83,8 @@ async function up(context: CommandContext): Promise<CommandResult> {
 /** Refuses a folder with things of somebody else's in it, because `down` deletes the folder. */
 function ownFolder(path: string): string {
   const strange = existsSync(path) && readdirSync(path).length > 0 && !existsSync(join(path, 'state.json')) && !existsSync(join(path, 'orgs'));
-  if (strange) throw new CodedError('FOLDER_NOT_A_NETWORK', 'The folder is there and holds no Fabric network of healthkeep.', { why: 'It has no state.json, and what is in it would be deleted by fabric down.', next: 'Name a folder that does not exist yet.' });
+  // A demo's folder has organisations too.
+  if (strange || readNetworkFileIfAny(path) !== undefined) throw new CodedError('FOLDER_NOT_A_NETWORK', 'The folder is there and holds no Fabric network of healthkeep.', { why: 'What is in it is no such network\'s, and would be deleted by fabric down.', next: 'Name a folder that does not exist yet.' });
   return path;
 }
 

@@ -40,6 +40,7 @@ export const ledgerErrors = {
   FABRIC_PORT_TAKEN: { status: 503, issue: 'conflict', exit: 3, sentence: 'A port that the Fabric network needs is taken.', next: 'Stop the other program, or choose another first port with --port.', retry: true },
   FABRIC_TEMPLATE: { status: 500, issue: 'invalid', exit: 3, sentence: 'A configuration template of the Fabric network cannot be filled.', next: 'Correct the template, or use a folder with a plainer name.', retry: false },
   FABRIC_STATE: { status: 500, issue: 'invalid', exit: 3, sentence: 'The state of the Fabric network cannot be read.', next: 'End its processes yourself and delete its folder.', retry: false },
+  FABRIC_KEYS_FROM: { status: 409, issue: 'conflict', exit: 3, sentence: 'The keys of that folder cannot be used for this Fabric network.', next: 'Name a demo or pilot folder, and a new --folder for the network.', retry: false },
   FABRIC_HALF_RUNNING: { status: 409, issue: 'conflict', exit: 3, sentence: 'A Fabric network runs in this folder, but not as it should.', next: 'Run healthkeep fabric down on the folder, then up again.', retry: false },
   FABRIC_PROCESS_ENDED: { status: 500, issue: 'exception', exit: 1, sentence: 'A process of the Fabric network ended.', next: 'Read its log.', retry: true },
   FABRIC_NOT_READY: { status: 504, issue: 'timeout', exit: 5, sentence: 'A process of the Fabric network does not become ready.', next: 'Read its log.', retry: true },
