@@ -101,13 +101,25 @@ export function linkDigest(link: Signed): Bytes {
 
 /** Noted first, on the channel second, confirmed last: whatever was interrupted is seen and done again. Throws SUBJECT_LINKED when the channel knows another owner. */
 async function confirm({ records, hdc, onLinked }: LinkingDeps, subject: StoredSubject, owner: StoredOwner): Promise<void> {
+  const interrupted = subject.owner !== undefined && (await isBound(hdc, subject, owner));
   await records.putOwner(subject.id, { ...owner, confirmed: false });
   try {
-    await hdc.submit('linkOwner', { subject: subject.id as SubjectId, owner: owner.pairwiseId as PairwiseId, key: toBase64url(owner.key) as Digest, linkDigest: toBase64url(owner.linkDigest) as Digest });
+    if (!interrupted) await hdc.submit('linkOwner', { subject: subject.id as SubjectId, owner: owner.pairwiseId as PairwiseId, key: toBase64url(owner.key) as Digest, linkDigest: toBase64url(owner.linkDigest) as Digest });
   } catch (error) {
     if (isCoded(error, 'SUBJECT_LINKED')) await records.putOwner(subject.id, undefined);
     throw error;
   }
   await records.putOwner(subject.id, { ...owner, confirmed: true });
   onLinked();
+}
+
+/** Does the channel say so already? Then the crash came after it, and saying it again would be one transaction too many. */
+async function isBound(hdc: HdcChannel, subject: StoredSubject, owner: StoredOwner): Promise<boolean> {
+  try {
+    const bound = await hdc.evaluate('getOwner', { subject: subject.id as SubjectId });
+    return bound.owner === owner.pairwiseId && bound.key === toBase64url(owner.key);
+  } catch (error) {
+    if (isCoded(error, 'SUBJECT_NOT_LINKED')) return false;
+    throw error;
+  }
 }

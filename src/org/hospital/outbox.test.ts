@@ -65,6 +65,8 @@ describe('between store and channel', () => {
 
   const STEPS = ['bodies.put', 'records.addDeliveries', 'ledger.submit(anchorRecords)', 'records.markAnchored', 'records.putOwner', 'ledger.submit(linkOwner)', 'records.putOwner', 'records.putOwnerKeys', 'records.markNoticed'];
 
+  const LINKED = STEPS.indexOf('ledger.submit(linkOwner)') + 1;
+
   it('takes the steps this test believes it takes', async () => {
     const { parts, steps } = dyingAt(0, 'before');
     await network.restart(parts);
@@ -80,7 +82,8 @@ describe('between store and channel', () => {
     const acknowledged = await play(patient);
     await until(() => steps.length >= step);
 
-    await network.restart();
+    const said: string[] = [];
+    await network.restart({ ledger: (client) => ({ ...client, submit: (call) => (said.push(call.name), client.submit(call)) }) });
     const { hospital, records } = network.keeper;
     await hospital.settled();
     // What was acknowledged is there; what was not can be sent again and is there once.
@@ -89,6 +92,9 @@ describe('between store and channel', () => {
     if (acknowledged.ingested) expect(again.accepted).toBe(0);
     await network.hospitalAs(network.identities.get(HO)!.staff).link({ params: { patient }, body: { link: await person.linkCode() } });
     await until(async () => (await records.deliveriesToSeal(1)).length === 0 && (await records.noticesDue(1)).length === 0);
+    // The channel is told of an owner once.
+    const told = step > LINKED || (step === LINKED && when === 'after');
+    expect(said.filter((name) => name === 'linkOwner')).toHaveLength(told ? 0 : 1);
     expect(await records.counts()).toMatchObject({ stored: 0, erased: 0 });
     expect(await hospital.tamperCheck()).toMatchObject({ changed: [], missing: [], extra: [] });
     // Each record stands where the store says: the proof of its anchor is in that block.
