@@ -31,12 +31,31 @@ export function refuseOnce(bin: string, text: string, words: string): void {
   writeFileSync(join(bin, 'refuse.json'), JSON.stringify({ text, words }));
 }
 
+/** From now on every command whose words contain `text` prints `words`; with `exit` it is refused in them. The last one given for a text counts. */
+export function answerWith(bin: string, text: string, { words, exit = 0 }: { readonly words: string; readonly exit?: number }): void {
+  const file = join(bin, 'answers.json');
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {};
+  writeFileSync(file, JSON.stringify({ ...before, [text]: { words, exit } }));
+}
+
+/** Prints what was to be answered, if anything was. */
+function answered(bin: string, words: string): boolean {
+  const file = join(bin, 'answers.json');
+  const answers = existsSync(file) ? Object.entries(JSON.parse(readFileSync(file, 'utf8')) as Record<string, { readonly words: string; readonly exit: number }>) : [];
+  const answer = answers.find(([text]) => words.includes(text))?.[1];
+  if (answer === undefined) return false;
+  process[answer.exit === 0 ? 'stdout' : 'stderr'].write(`${answer.words}\n`);
+  process.exitCode = answer.exit;
+  return true;
+}
+
 function stand(): void {
   const [program = '', ...args] = process.argv.slice(2);
   const bin = process.env['STAND_IN_BIN'] ?? '';
   if (args[0] === 'version') return void process.stdout.write(`${program}:\n Version: ${process.env['STAND_IN_VERSION']}\n`);
   appendFileSync(join(bin, 'given.jsonl'), `${JSON.stringify({ program, args, mspId: process.env['CORE_PEER_LOCALMSPID'] })}\n`);
   if (program === 'orderer' || args[0] === 'node') return listen(program);
+  if (answered(bin, [program, ...args].join(' '))) return;
   const refusal = join(bin, 'refuse.json');
   if (!existsSync(refusal)) return void process.stdout.write(program === 'osnadmin' ? 'Status: 201\n{}\n' : '');
   const { text, words } = JSON.parse(readFileSync(refusal, 'utf8')) as { text: string; words: string };

@@ -15,6 +15,7 @@ import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
 import { createWire } from '#sim/wire.ts';
 import type { Command, CommandContext, CommandResult, Option } from '../command.ts';
 import { pathOf } from '../context.ts';
+import { joinOnFabric } from '../fabric-join.ts';
 import { holdFolder, makeFolder, readNetworkFile, writeNetworkFile, type NetworkFile } from '../folder.ts';
 import { fileLog } from '../log.ts';
 import { membersOf } from '../members.ts';
@@ -63,8 +64,8 @@ export const consortiumVote: Command = {
 export const consortiumJoin: Command = {
   name: ['consortium', 'join'],
   summary: 'Lets a hospital or data user join: vote on CON, signed channel updates, its peer, its contracts. The other organisations work on.',
-  options: { folder: { ...FOLDER, summary: 'the network\'s folder, whose organisations this process runs meanwhile' }, org: { type: 'string', value: 'ORG', summary: 'the newcomer, such as HO-north', required: true }, name: { type: 'string', value: 'TEXT', summary: 'its name for people' } },
-  examples: ['healthkeep consortium join --folder demo --org HO-north --name "North Hospital"'],
+  options: { folder: { ...FOLDER, summary: 'the network\'s folder, whose organisations this process runs meanwhile' }, org: { type: 'string', value: 'ORG', summary: 'the newcomer, such as HO-north', required: true }, name: { type: 'string', value: 'TEXT', summary: 'its name for people' }, network: { type: 'string', value: 'FILE', summary: 'the folder\'s ledger is the Fabric network of this description, which healthkeep fabric up started' } },
+  examples: ['healthkeep consortium join --folder demo --org HO-north --name "North Hospital"', 'healthkeep consortium join --folder demo --org HO-north --network .healthkeep-fabric/network.json'],
   async run(context) {
     const org = orgOf(context.options['org']);
     if (orgClass(org) === 'uo') throw new CodedError('USAGE_ARGUMENT', `${org} is a user organisation.`, { why: 'Hospitals and data users join a consortium that has one.', next: 'Name one, such as HO-north.' });
@@ -74,7 +75,8 @@ export const consortiumJoin: Command = {
     const hold = holdFolder(makeFolder(path));
     if (!hold.held) throw new CodedError('FOLDER_IN_USE', 'Another process works in this folder.', { why: 'A demo or ledger runs on it.', next: 'Stop it first; organisations work in this process while the newcomer joins.' });
     try {
-      return await join(context, { path, file, newcomer: { org, name: String(context.options['name'] ?? org) } });
+      const newcomer = { org, name: String(context.options['name'] ?? org) };
+      return context.options['network'] === undefined ? await join(context, { path, file, newcomer }) : await joinThere(context, { path, file, newcomer });
     } finally {
       hold.release();
     }
@@ -126,6 +128,15 @@ async function join(context: CommandContext, { path, file, newcomer }: { readonl
     await network.close();
     await opened.close();
   }
+}
+
+/** On the Fabric network that carries the folder's organisations. They run in processes of their own, or not at all. */
+async function joinThere(context: CommandContext, { path, file, newcomer }: { readonly path: string; readonly file: NetworkFile; readonly newcomer: { readonly org: OrgId; readonly name: string } }): Promise<CommandResult> {
+  const url = nextUrl(file);
+  const network = pathOf(context, context.options['network']);
+  const channels = await joinOnFabric(context, { network, path, present: membersOf(file), newcomer, url });
+  writeNetworkFile(path, { ...file, members: { ...file.members, [newcomer.org]: url } });
+  return { json: { org: newcomer.org, url, channels: [...channels], network }, text: [`${newcomer.org} is a member, on ${channels.join(', ')}.`, `The network's description names its peer now: ${network}`] };
 }
 
 /** The port after the last one that is taken in the folder. */

@@ -1,9 +1,8 @@
 /** `healthkeep fabric up` and `down`: a Hyperledger Fabric network on this machine, without containers. Page: docs/fabric.md. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CodedError } from '#base/errors.ts';
-import { networkDown, networkUp, type ContractLaunch, type UpOptions } from '#ledger/fabric/network-up.ts';
+import { networkDown, networkUp } from '#ledger/fabric/network-up.ts';
 import type { NetworkPlan } from '#ledger/fabric/network-plan.ts';
 import { findPrograms, RELEASES } from '#ledger/fabric/programs.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
@@ -12,11 +11,10 @@ import { pathOf } from '../context.ts';
 import { FIRST_PORT, planNetwork, PORTS } from '../fabric-plan.ts';
 import { fabricMembers, takeKeys } from '../fabric-members.ts';
 import { makeFolder, readNetworkFile, readNetworkFileIfAny } from '../folder.ts';
+import { cacheOf, serveContract, TEMPLATES } from '../fabric-programs.ts';
 import { FABRIC_FOLDER } from '../ledger-choice.ts';
 import { networkFetch } from '../network-fetch.ts';
 
-const HERE = fileURLToPath(new URL('.', import.meta.url));
-const ROOT = join(HERE, '..', '..', '..');
 const FOLDER: Option = { type: 'string', value: 'DIR', summary: `where the network lives (default ${FABRIC_FOLDER})` };
 
 export const fabricUp: Command = {
@@ -69,7 +67,7 @@ async function up(context: CommandContext): Promise<CommandResult> {
   const say = (line: string): void => context.streams.err(`${line}\n`);
   const from = systemClock.now();
   const how = await networkUp({
-    folder, templates: join(ROOT, 'fabric'), kind: `version ${major}, ${consensus}, first port ${firstPort}${conformance ? ', conformance' : ''}`,
+    folder, templates: TEMPLATES, kind: `version ${major}, ${consensus}, first port ${firstPort}${conformance ? ', conformance' : ''}`,
     plan,
     programs: () => findPrograms({ major, env: context.env, cache: cacheOf(context), say }),
     serve: serveContract(context.env), env: context.env, fetch: networkFetch, clock: systemClock, random: systemRandom, scheduler: realScheduler, say, signal: context.signal,
@@ -98,19 +96,4 @@ function firstPortOf(value: string | boolean | undefined): number {
   const port = value === undefined ? FIRST_PORT : Number(value);
   if (Number.isInteger(port) && port >= 1_024 && port + PORTS <= 65_536) return port;
   throw new CodedError('USAGE_OPTION', `--port needs a whole number from 1,024 to ${65_536 - PORTS}.`, { why: `"${String(value)}" is not one.`, next: `Run healthkeep fabric up --port ${FIRST_PORT}.` });
-}
-
-/** Programs outlive a network: they are compiled once. */
-function cacheOf({ env }: CommandContext): string {
-  return join(env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? ROOT, '.cache'), 'healthkeep', 'fabric');
-}
-
-/** The process that serves a contract to one organisation's peer. Fabric's Node shim asks for the MSP id in the environment. */
-function serveContract(env: CommandContext['env']): UpOptions['serve'] {
-  const flag = '--disable-warning=ExperimentalWarning';
-  return ({ contract, mspId, address, packageId }: ContractLaunch) => ({
-    program: process.execPath,
-    args: contract === 'probe' || contract === 'helper' ? [flag, join(ROOT, 'src', 'ledger', 'conformance', 'serve-probe.ts'), address, packageId] : [flag, join(HERE, '..', 'main.ts'), 'chaincode', 'serve', '--channel-kind', contract, '--address', address, '--id', packageId],
-    env: { ...env, CORE_PEER_LOCALMSPID: mspId },
-  });
 }

@@ -1,5 +1,5 @@
 /** Writes everything a planned network needs on disk: MSP and TLS folders, node configurations, first blocks, packages, and its description. */
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Clock, Random } from '#base/ports.ts';
 import { fabricGenesisBlock } from './fabric-genesis.ts';
@@ -22,9 +22,30 @@ export function writeNetworkFiles(plan: NetworkPlan, place: NetworkPlace, seams:
   plan.ordering.nodes.forEach((_, index) => writeOrderer(plan, place, index));
   for (const org of plan.organisations) writeOrganisation(org, place);
   for (const channel of plan.channels) write(blockFile(folder, channel.name), fabricGenesisBlock(channelParts(plan, channel), seams));
-  for (const [name, { bytes }] of packagesOf(plan)) write(packageFile(folder, name), bytes);
+  writePackages(plan, folder);
   for (const channel of plan.channels) for (const contract of channel.contracts) if (contract.collections.length > 0) write(collectionsFile(folder, channel.name, contract.name), collectionsJson(contract.collections));
-  write(join(folder, 'network.json'), `${JSON.stringify(describe(plan), null, 2)}\n`);
+  writeDescription(plan, folder);
+}
+
+/** Contract packages are the same bytes every time. */
+export function writePackages(plan: NetworkPlan, folder: string): void {
+  for (const [name, { bytes }] of packagesOf(plan)) write(packageFile(folder, name), bytes);
+}
+
+/** `network.json`, replaced as a whole: clients read it while the network runs. */
+export function writeDescription(plan: NetworkPlan, folder: string): void {
+  replace(join(folder, 'network.json'), `${JSON.stringify(describe(plan), null, 2)}\n`);
+}
+
+/** A first block names its time and a random number, so it is made once: every orderer must be given the same one. */
+export function writeFirstBlock(plan: NetworkPlan, { folder, channel }: { readonly folder: string; readonly channel: PlannedChannel }, seams: { readonly clock: Clock; readonly random: Random }): void {
+  const file = blockFile(folder, channel.name);
+  if (!existsSync(file)) replace(file, fabricGenesisBlock(channelParts(plan, channel), seams));
+}
+
+function replace(path: string, content: string | Uint8Array): void {
+  write(`${path}.new`, content);
+  renameSync(`${path}.new`, path);
 }
 
 export const collectionsFile = (folder: string, channel: string, contract: string): string => join(folder, 'channels', `${channel}.${contract}.collections.json`);
@@ -43,7 +64,8 @@ function writeOrderer({ ordering }: NetworkPlan, { folder, templates }: NetworkP
   write(join(at, 'orderer.yaml'), fillTemplate(join(templates, 'orderer.yaml'), { FOLDER: at, MSP_ID: mspId, PORT: node.port, ADMIN_PORT: node.adminPort, OPERATIONS_PORT: node.operationsPort }));
 }
 
-function writeOrganisation(org: PlannedOrganisation, { folder, templates }: NetworkPlace): void {
+/** An organisation's identities, and its peer's folder where it runs one. */
+export function writeOrganisation(org: PlannedOrganisation, { folder, templates }: NetworkPlace): void {
   const { mspId, rootCertificate, tlsRootCertificate, users, peer } = org;
   const at = orgFolder(folder, mspId);
   write(join(at, 'root.pem'), rootCertificate);
