@@ -1,7 +1,7 @@
 /** A Fabric network for a pilot that grows up: planned with the pilot's keys, its first blocks pass the comparison that `ledger migrate` makes. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,8 @@ beforeAll(async () => {
     await store.close();
   }
   await close();
+  // Whatever the pilot's own mode is.
+  chmodSync(join(pilot, 'orgs/HO-east/keys.sqlite'), 0o644);
 }, 60_000);
 
 describe('the keys of a pilot', () => {
@@ -120,6 +122,22 @@ describe('the keys of a pilot', () => {
     await expect(takeKeys({ from: pilot, folder: stranger })).rejects.toMatchObject({ code: 'FABRIC_KEYS_FROM', details: { why: expect.stringContaining('has no HO-north') } });
     writeFabricMembers(stranger, MEMBERS);
     await expect(takeKeys({ from: pilot, folder: stranger })).rejects.toMatchObject({ code: 'FABRIC_KEYS_FROM', details: { why: expect.stringContaining('another root of UO-people') } });
+  });
+});
+
+describe('a pilot whose process was killed', () => {
+  it('gives the keys too that its store had not folded in yet', async () => {
+    const [torn, to] = [join(root, 'torn'), join(root, 'from-torn')];
+    const store = openSqliteKeyValueStore(join(pilot, 'orgs/HO-west/keys.sqlite'));
+    await store.write(new Map([['later/key', new Uint8Array([7])]]));
+    cpSync(pilot, torn, { recursive: true, filter: (name) => !name.endsWith('-shm') });
+    await store.close();
+    expect(existsSync(join(torn, 'orgs/HO-west/keys.sqlite-wal'))).toBe(true);
+    mkdirSync(to);
+    await takeKeys({ from: torn, folder: to });
+    const copy = openSqliteKeyValueStore(join(to, 'orgs/HO-west/keys.sqlite'));
+    expect(await copy.get('later/key')).toEqual(new Uint8Array([7]));
+    await copy.close();
   });
 });
 
