@@ -10,6 +10,7 @@ import { silentLog } from '#base/ports.ts';
 import { readConfig } from '#ledger/fabric/outside-admin.ts';
 import { writeNetworkFiles } from '#ledger/fabric/network-files.ts';
 import { blockFile, type NetworkPlan } from '#ledger/fabric/network-plan.ts';
+import { networkDown } from '#ledger/fabric/network-up.ts';
 import { writeState } from '#ledger/fabric/network-state.ts';
 import { Block, Envelope, Payload } from '#ledger/protos/common.ts';
 import { ConfigEnvelope, type Config } from '#ledger/protos/config.ts';
@@ -29,7 +30,11 @@ import { main } from './main.ts';
 const TEMPLATES = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'fabric');
 const seams = { clock: systemClock, random: systemRandom, scheduler: realScheduler, log: silentLog };
 const root = mkdtempSync(join(tmpdir(), 'healthkeep-fabric-keys-'));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+afterAll(async () => {
+  // Started only where something that must be refused was not.
+  for (const one of ['refused', 'pilot']) await networkDown({ folder: join(root, one), keep: true, scheduler: realScheduler });
+  rmSync(root, { recursive: true, force: true });
+});
 const bin = join(root, 'bin');
 makeStandIns(bin, 'v2.5.16');
 
