@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { toBase64url } from '#base/bytes.ts';
 import { silentLog } from '#base/ports.ts';
 import { contractClient } from '#contracts/client.ts';
 import { serveGrpc, type GrpcServer } from '#ledger/embedded/grpc-server.ts';
@@ -14,8 +15,9 @@ import { writeNetworkFiles } from '#ledger/fabric/network-files.ts';
 import { readState, writeState } from '#ledger/fabric/network-state.ts';
 import { isAlive, stopProcesses } from '#ledger/fabric/node-processes.ts';
 import { createLedgerClient } from '#ledger/gateway-client.ts';
-import { OrgId } from '#model/ids.ts';
-import { channelOrgs, CON, hdcOf } from '#model/orgs.ts';
+import { OrgId, type Digest } from '#model/ids.ts';
+import { STATE_FORMAT } from '#model/move.ts';
+import { channelOrgs, CON, hdcOf, UIC } from '#model/orgs.ts';
 import { openOrgIdentity, type KeptOrgIdentity } from '#org/identity.ts';
 import { embeddedJoinAdmin } from '#sim/join-embedded.ts';
 import { DEMO_MEMBERS } from '#sim/members.ts';
@@ -23,6 +25,7 @@ import { openLedgerOf, openNetwork } from '#sim/network.ts';
 import { realScheduler, systemClock, systemRandom } from '#sim/seams.ts';
 import { openSqliteKeyValueStore } from '#store/sqlite-kv.ts';
 import { shareKeys } from './fabric-join.ts';
+import { fabricMembers } from './fabric-members.ts';
 import { planNetwork } from './fabric-plan.ts';
 import { TEMPLATES } from './fabric-programs.ts';
 import { answerWith, givenTo, makeStandIns, refuseOnce } from './fabric-stand-in.test-kit.ts';
@@ -52,16 +55,16 @@ const identityOf = async (org: OrgId): Promise<KeptOrgIdentity> => {
   return identity;
 };
 
-async function joinNorth(): Promise<{ readonly exit: number; readonly out: string; readonly err: string }> {
+async function joinBy(org: OrgId): Promise<{ readonly exit: number; readonly out: string; readonly err: string }> {
   let [out, err] = ['', ''];
-  const exit = await main(['consortium', 'join', '--folder', state, '--org', NORTH, '--name', 'North Hospital', '--network', join(folder, 'network.json'), '--json'], { out: (text) => (out += text), err: (text) => (err += text), color: false }, { ...process.env, HOME: root, FABRIC_BIN: bin }, new AbortController().signal);
+  const exit = await main(['consortium', 'join', '--folder', state, '--org', org, '--name', 'North Hospital', '--network', join(folder, 'network.json'), '--json'], { out: (text) => (out += text), err: (text) => (err += text), color: false }, { ...process.env, HOME: root, FABRIC_BIN: bin }, new AbortController().signal);
   return { exit, out, err };
 }
 
 it('lets a hospital in, after a refused step too, and tells both descriptions', async () => {
   makeStandIns(bin, 'v2.5.16');
   writeNetworkFiles(await planNetwork({ folder, firstPort: 23_600, consensus: 'raft', conformance: false }), { folder, templates: TEMPLATES }, seams);
-  const born = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ')[19] as string;
+  const born = existsSync('/proc/self/stat') ? (readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ')[19] as string) : '';
   writeState(folder, { version: 1, phase: 'up', kind: 'version 2, raft, first port 23600', processes: [{ role: 'orderer 1', pid: process.pid, started: born, log: 'log' }] });
   await shareKeys(join(state, 'orgs', NORTH, 'keys.sqlite'), join(folder, 'orgs', NORTH, 'keys.sqlite'), NORTH);
   const { ledger, close } = await openLedgerOf({ folder: state, keys: folder, ...seams, log: silentLog }, DEMO_MEMBERS);
@@ -80,13 +83,13 @@ it('lets a hospital in, after a refused step too, and tells both descriptions', 
   answerWith(bin, `querycommitted --channelID ${NORTHS} `, { words: 'Error: query failed with status: 404 - namespace hdc is not defined', exit: 1 });
 
   refuseOnce(bin, 'lifecycle chaincode commit', 'Error: access denied');
-  expect(await joinNorth()).toMatchObject({ exit: 1, err: expect.stringMatching(/FABRIC_STEP_FAILED[\s\S]*run the same command again/) });
+  expect(await joinBy(NORTH)).toMatchObject({ exit: 1, err: expect.stringMatching(/FABRIC_STEP_FAILED[\s\S]*run the same command again/) });
   expect(started()).toEqual([]);
   expect(readNetworkFile(state).members).not.toHaveProperty(NORTH);
 
   // The newcomer's peer is a stand-in that does not listen for clients; the embedded ledger does, where it would.
   const newcomers = (await planNetwork({ folder, firstPort: 23_600, consensus: 'raft', conformance: false, members: [...PRESENT, NORTH] })).organisations.find(({ mspId }) => mspId === NORTH)?.peer;
-  const joining = joinNorth();
+  const joining = joinBy(NORTH);
   await expect.poll(() => started().length, { timeout: 30_000, interval: 5 }).toBeGreaterThan(0);
   servers.push(await serveGrpc({ transport: ledger.transport(), host: '127.0.0.1', port: newcomers?.port as number, tls: newcomers?.tls as NonNullable<typeof newcomers>['tls'] }));
   const answer = await joining;
@@ -100,5 +103,13 @@ it('lets a hospital in, after a refused step too, and tells both descriptions', 
   const { members } = await contractClient<'con'>(client, { channel: CON, signer: north.operator }).evaluate('getMembers', {});
   expect(members.map(({ org, name }) => `${org} ${name}`)).toContain('HO-north North Hospital');
   expect(existsSync(join(state, 'orgs', NORTH, 'state.sqlite'))).toBe(true);
+
+  // Once a channel's state comes from another ledger, a newcomer would lack what was before.
+  const digest = toBase64url(new Uint8Array(32)) as Digest;
+  const { operator } = await identityOf(PRESENT[0] as OrgId);
+  await contractClient<'uic'>(client, { channel: UIC, signer: operator }).submit('beginImport', { source: { channel: UIC, height: 1, blockHash: digest, checkpoint: 'signed elsewhere' }, root: digest, keys: 0, format: STATE_FORMAT });
+  const before = givenTo(bin).length;
+  expect(await joinBy(OrgId.parse('HO-south'))).toMatchObject({ exit: 3, err: expect.stringMatching(/FABRIC_JOIN[\s\S]*blocks of uic from before/) });
+  expect([givenTo(bin).length, fabricMembers(folder)]).toEqual([before, [...PRESENT, NORTH]]);
   await close();
 }, 120_000);
